@@ -1,0 +1,25 @@
+//! Compiles the BPF programs with clang.
+
+use libbpf_cargo::SkeletonBuilder;
+use std::env;
+use std::path::PathBuf;
+
+fn main() {
+    println!("cargo:rerun-if-changed=c");
+    let object = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("telegen.bpf.o");
+    let arch = match env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets the target").as_str() {
+        "x86_64" => "x86",
+        "aarch64" => "arm64",
+        other => panic!("telegen has no kernel side for {other} yet"),
+    };
+    let clang = env::var_os("CLANG").unwrap_or_else(|| "clang".into());
+    SkeletonBuilder::new()
+        .source("c/telegen.bpf.c")
+        .obj(&object)
+        .clang(clang)
+        // Fetching atomics need the third revision of the instruction set (kernel 5.12).
+        .clang_args(["-mcpu=v3", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-O2"])
+        .clang_args([format!("-D__TARGET_ARCH_{arch}")])
+        .build()
+        .unwrap_or_else(|error| panic!("clang (14 or newer) must compile the BPF programs: {error:?}"));
+}

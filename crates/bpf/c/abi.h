@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Limits and layouts that the programs share with user space; `src/abi.rs` says the same in Rust, and both sides
+ * assert the sizes.
+ */
+#ifndef TG_ABI_H
+#define TG_ABI_H
+
+/* CONFIG_BASE_FULL's PID_MAX_LIMIT on 64 bits: no pid is ever larger. */
+#define TG_PID_LIMIT (4 * 1024 * 1024)
+#define TG_BITMAP_WORDS (TG_PID_LIMIT / 64)
+/* Per-CPU counters are an array indexed by CPU number; user space refuses machines with more. */
+#define TG_MAX_CPUS 1024
+/* Frames of a user and of a kernel stack; the kernel's own limit (perf_event_max_stack) is 127 by default. */
+#define TG_MAX_USER_FRAMES 512
+#define TG_MAX_KERNEL_FRAMES 128
+#define TG_COMM_BYTES 16
+/* Longer paths are left to user space, which reads /proc/PID/exe for them. */
+#define TG_PATH_BYTES 1024
+#define TG_PATH_DEPTH 32
+#define TG_NAME_BYTES 256
+#define TG_ARGV0_BYTES 256
+/* Decisions handed over in one call. */
+#define TG_APPLY_MAX 256
+
+/* The state of a process: the low byte of its state word; the upper 56 bits are its token. */
+enum tg_state {
+	TG_UNDECIDED = 0,
+	TG_PROFILE = 1,
+	TG_SKIP = 2,
+	TG_EXITING = 3,
+};
+#define TG_STATE_MASK 0x03
+/* Chosen by pid: children do not inherit it. */
+#define TG_BY_PID 0x04
+/* Chosen with its descendants, through fork and exec (`record -- COMMAND`). */
+#define TG_FOLLOW 0x08
+/* User space has been told of its first sample. */
+#define TG_SEEN 0x10
+/* Its last thread has passed its exit: the state does not change any more. */
+#define TG_GONE 0x20
+#define TG_TOKEN_SHIFT 8
+
+/* What the kernel keeps of each process; the value of `tg_processes`. */
+struct tg_process {
+	u64 word; /* token << 8 | flags | state; changed by atomic operations only */
+	u64 start_ns; /* start_boottime of the group leader */
+	u32 pid; /* in the agent's pid namespace */
+	u32 generation; /* how many times it has called exec since it was first seen */
+};
+_Static_assert(sizeof(struct tg_process) == 24, "layout shared with abi.rs");
+
+enum tg_event_kind {
+	TG_EVENT_FORK = 1,
+	TG_EVENT_EXEC = 2,
+	TG_EVENT_EXIT = 3,
+	TG_EVENT_RENAME = 4,
+	TG_EVENT_FIRST_SAMPLE = 5,
+};
+
+/* A record of `tg_events`; exec's is followed by the path and argv[0], neither NUL-terminated. */
+struct tg_event {
+	u32 kind;
+	u32 key; /* tgid in the initial pid namespace: the key in `tg_processes` */
+	u32 pid;
+	u32 parent;
+	u64 word;
+	u64 parent_word; /* fork: the parent's */
+	u64 start_ns;
+	u64 time_ns; /* CLOCK_MONOTONIC */
+	u32 generation;
+	u16 path_bytes;
+	u16 argv0_bytes;
+	char comm[TG_COMM_BYTES];
+};
+_Static_assert(sizeof(struct tg_event) == 72, "layout shared with abi.rs");
+
+/* A record of the scan; followed by the path, not NUL-terminated. */
+struct tg_scanned {
+	u32 key;
+	u32 pid;
+	u32 parent;
+	u32 generation;
+	u64 word;
+	u64 start_ns;
+	u32 kernel_thread;
+	u32 path_bytes;
+	char comm[TG_COMM_BYTES];
+};
+_Static_assert(sizeof(struct tg_scanned) == 56, "layout shared with abi.rs");
+
+/* A record of the scan for argv[0]; followed by it, not NUL-terminated. */
+struct tg_scanned_argv0 {
+	u32 key;
+	u32 argv0_bytes;
+	u64 start_ns;
+};
+_Static_assert(sizeof(struct tg_scanned_argv0) == 16, "layout shared with abi.rs");
+
+#define TG_SAMPLE_USER_TRUNCATED 0x1
+#define TG_SAMPLE_USER_FAILED 0x2
+#define TG_SAMPLE_KERNEL_TRUNCATED 0x4
+
+/* A record of a sample ring; followed by the user frames, then the kernel frames, each leaf first. */
+struct tg_sample {
+	u64 word;
+	u64 time_ns; /* CLOCK_MONOTONIC */
+	u32 pid;
+	u32 tid; /* in the agent's pid namespace */
+	u16 user_frames;
+	u16 kernel_frames;
+	u32 flags;
+	char comm[TG_COMM_BYTES]; /* of the thread */
+};
+_Static_assert(sizeof(struct tg_sample) == 48, "layout shared with abi.rs");
+
+/* What became of ticks: one line of the cache per CPU, written by that CPU's ticks only. */
+struct tg_tick_counts {
+	u64 rejected; /* on processes that are not targets */
+	u64 undecided; /* on processes that user space has not answered for yet */
+	u64 exiting; /* on processes whose last thread is past its exit */
+	u64 sampled; /* handed to user space */
+	u64 ring_full; /* lost: no room in the sample ring */
+	u64 unused[3];
+};
+_Static_assert(sizeof(struct tg_tick_counts) == 64, "one cache line");
+
+/* What went wrong with the bookkeeping; rare, so one atomic counter each. */
+struct tg_fault_counts {
+	u64 events_lost; /* lifecycle events: no room in their ring */
+	u64 processes_refused; /* no room in `tg_processes` */
+};
+
+/* Who the agent is, as `tg_identify` has found it. */
+struct tg_agent {
+	u32 pid_level; /* depth of its pid namespace */
+	u32 pid_namespace; /* inode number of it */
+	u32 key; /* its own tgid in the initial pid namespace */
+	u32 unused;
+};
+
+struct tg_apply_item {
+	u32 key;
+	u32 state; /* state and flags */
+	u64 token; /* in: of the process meant */
+	u64 outcome; /* out: 1 if it was that process, 0 if that one is gone */
+};
+_Static_assert(sizeof(struct tg_apply_item) == 24, "layout shared with abi.rs");
+
+struct tg_apply {
+	u32 count;
+	u32 unused;
+	struct tg_apply_item items[TG_APPLY_MAX];
+};
+
+/*
+ * Memory that user space maps. The bitmap is one bit per tgid in the initial pid namespace; where it is clear the
+ * process is not a target, and a tick touches no other memory but its CPU's own counters to learn that.
+ */
+struct tg_shared {
+	u64 bitmap[TG_BITMAP_WORDS];
+	struct tg_tick_counts ticks[TG_MAX_CPUS];
+	struct tg_fault_counts faults;
+	struct tg_agent agent;
+	u64 next_token;
+	struct tg_apply apply;
+};
+_Static_assert(sizeof(struct tg_shared) == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 24 * TG_APPLY_MAX,
+	       "layout shared with abi.rs");
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* What user space asks of the kernel side: who am I, and decisions to carry out. */
+#ifndef TG_DECISION_H
+#define TG_DECISION_H
+
+/* Run once by the agent, in its own context. */
+SEC("syscall")
+int tg_identify(void *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pid *pid = task->thread_pid;
+	u32 level = BPF_CORE_READ(pid, level);
+	struct upid *upid =
+		(void *)pid + bpf_core_field_offset(struct pid, numbers) + level * bpf_core_type_size(struct upid);
+
+	tg_shared.agent.pid_level = level;
+	tg_shared.agent.pid_namespace = BPF_CORE_READ(upid, ns, ns.inum);
+	tg_shared.agent.key = task->tgid;
+	return 0;
+}
+
+/*
+ * Changes the state of an entry, if it still is the process and the program image that the decision was made for.
+ * A token is never used twice, so comparing it inside the exchange is safe even if the entry's memory has been given
+ * to another one meanwhile.
+ */
+static __always_inline bool tg_decide(struct tg_process *process, u64 token, u32 state)
+{
+	for (int attempt = 0; attempt < 4; attempt++) {
+		u64 word = *(volatile u64 *)&process->word;
+		u64 wanted = token << TG_TOKEN_SHIFT | (word & TG_SEEN) | (state & (TG_STATE_MASK | TG_BY_PID | TG_FOLLOW));
+
+		if (word >> TG_TOKEN_SHIFT != token || (word & TG_GONE))
+			return false;
+		if (__sync_val_compare_and_swap(&process->word, word, wanted) == word)
+			return true;
+	}
+	return false;
+}
+
+/* Carries out the decisions in tg_shared.apply. */
+SEC("syscall")
+int tg_apply_decisions(void *ctx)
+{
+	u32 count = tg_shared.apply.count;
+
+	for (u32 i = 0; i < TG_APPLY_MAX && i < count; i++) {
+		struct tg_apply_item *item = &tg_shared.apply.items[i];
+		u32 key = item->key;
+		struct tg_process *process = bpf_map_lookup_elem(&tg_processes, &key);
+
+		item->outcome = process && tg_decide(process, item->token, item->state);
+		if (item->outcome)
+			tg_bit_follow(key, process);
+	}
+	return 0;
+}
+
+#endif

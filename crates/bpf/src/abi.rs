@@ -1,0 +1,229 @@
+//! Limits and layouts that the programs share with user space; `c/abi.h` says the same in C.
+
+use std::mem::{offset_of, size_of};
+
+/// Highest number of CPUs whose ticks can be counted.
+pub(crate) const MAX_CPUS: usize = 1024;
+/// Most decisions that one call hands over.
+pub(crate) const APPLY_MAX: usize = 256;
+/// Most user frames of a sample.
+pub(crate) const MAX_USER_FRAMES: u32 = 512;
+const BITMAP_WORDS: usize = 4 * 1024 * 1024 / 64;
+const STATE_MASK: u64 = 0x03;
+const BY_PID: u32 = 0x04;
+const FOLLOW: u32 = 0x08;
+const TOKEN_SHIFT: u32 = 8;
+
+/// A process in the kernel's table: its tgid in the initial pid namespace.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct KernelKey(pub u32);
+
+/// A program image of a process, unlike any other there was or will be while the programs are loaded.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Token(pub u64);
+
+/// What the kernel side does with a process's ticks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum State {
+    /// Counts them as undecided, until user space answers.
+    Undecided,
+    /// Samples them; `by_pid` keeps children from inheriting it, `follow` carries it through fork and exec.
+    Profile {
+        /// Chosen by its pid.
+        by_pid: bool,
+        /// Chosen with all its descendants.
+        follow: bool,
+    },
+    /// Counts them as rejected.
+    Skip,
+    /// Counts them as exiting: the process's last thread is past its exit.
+    Exiting,
+}
+
+impl State {
+    pub(crate) fn bits(self) -> u32 {
+        match self {
+            State::Undecided => 0,
+            State::Profile { by_pid, follow } => {
+                1 | if by_pid { BY_PID } else { 0 } | if follow { FOLLOW } else { 0 }
+            }
+            State::Skip => 2,
+            State::Exiting => 3,
+        }
+    }
+
+    pub(crate) fn of_word(word: u64) -> Self {
+        match word & STATE_MASK {
+            0 => State::Undecided,
+            1 => State::Profile {
+                by_pid: word & u64::from(BY_PID) != 0,
+                follow: word & u64::from(FOLLOW) != 0,
+            },
+            2 => State::Skip,
+            _ => State::Exiting,
+        }
+    }
+}
+
+impl Token {
+    pub(crate) fn of_word(word: u64) -> Self {
+        Token(word >> TOKEN_SHIFT)
+    }
+}
+
+macro_rules! read_field {
+    ($bytes:expr, $struct:ty, $field:ident, $type:ty) => {{
+        const AT: usize = std::mem::offset_of!($struct, $field);
+        const SIZE: usize = std::mem::size_of::<$type>();
+        let mut raw = [0; SIZE];
+        raw.copy_from_slice(&$bytes[AT..AT + SIZE]);
+        <$type>::from_ne_bytes(raw)
+    }};
+}
+pub(crate) use read_field;
+
+/// `struct tg_event`; only its layout is used.
+#[repr(C)]
+#[allow(dead_code, missing_docs)]
+pub(crate) struct RawEvent {
+    pub(crate) kind: u32,
+    pub(crate) key: u32,
+    pub(crate) pid: u32,
+    pub(crate) parent: u32,
+    pub(crate) word: u64,
+    pub(crate) parent_word: u64,
+    pub(crate) start_ns: u64,
+    pub(crate) time_ns: u64,
+    pub(crate) generation: u32,
+    pub(crate) path_bytes: u16,
+    pub(crate) argv0_bytes: u16,
+    pub(crate) comm: [u8; 16],
+}
+const _: () = assert!(size_of::<RawEvent>() == 72);
+
+/// `struct tg_scanned`.
+#[repr(C)]
+#[allow(dead_code)]
+pub(crate) struct RawScanned {
+    pub(crate) key: u32,
+    pub(crate) pid: u32,
+    pub(crate) parent: u32,
+    pub(crate) generation: u32,
+    pub(crate) word: u64,
+    pub(crate) start_ns: u64,
+    pub(crate) kernel_thread: u32,
+    pub(crate) path_bytes: u32,
+    pub(crate) comm: [u8; 16],
+}
+const _: () = assert!(size_of::<RawScanned>() == 56);
+
+/// `struct tg_scanned_argv0`.
+#[repr(C)]
+#[allow(dead_code)]
+pub(crate) struct RawScannedArgv0 {
+    pub(crate) key: u32,
+    pub(crate) argv0_bytes: u32,
+    pub(crate) start_ns: u64,
+}
+const _: () = assert!(size_of::<RawScannedArgv0>() == 16);
+
+/// `struct tg_sample`.
+#[repr(C)]
+#[allow(dead_code)]
+pub(crate) struct RawSample {
+    pub(crate) word: u64,
+    pub(crate) time_ns: u64,
+    pub(crate) pid: u32,
+    pub(crate) tid: u32,
+    pub(crate) user_frames: u16,
+    pub(crate) kernel_frames: u16,
+    pub(crate) flags: u32,
+    pub(crate) comm: [u8; 16],
+}
+const _: () = assert!(size_of::<RawSample>() == 48);
+pub(crate) const SAMPLE_USER_TRUNCATED: u32 = 0x1;
+pub(crate) const SAMPLE_USER_FAILED: u32 = 0x2;
+pub(crate) const SAMPLE_KERNEL_TRUNCATED: u32 = 0x4;
+
+/// `struct tg_tick_counts`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct RawTickCounts {
+    pub(crate) rejected: u64,
+    pub(crate) undecided: u64,
+    pub(crate) exiting: u64,
+    pub(crate) sampled: u64,
+    pub(crate) ring_full: u64,
+    pub(crate) unused: [u64; 3],
+}
+
+/// `struct tg_apply_item`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct RawApplyItem {
+    pub(crate) key: u32,
+    pub(crate) state: u32,
+    pub(crate) token: u64,
+    pub(crate) outcome: u64,
+}
+
+/// `struct tg_shared`.
+#[repr(C)]
+pub(crate) struct RawShared {
+    pub(crate) bitmap: [u64; BITMAP_WORDS],
+    pub(crate) ticks: [RawTickCounts; MAX_CPUS],
+    pub(crate) events_lost: u64,
+    pub(crate) processes_refused: u64,
+    pub(crate) pid_level: u32,
+    pub(crate) pid_namespace: u32,
+    pub(crate) agent_key: u32,
+    pub(crate) unused: u32,
+    pub(crate) next_token: u64,
+    pub(crate) apply_count: u32,
+    pub(crate) apply_unused: u32,
+    pub(crate) apply_items: [RawApplyItem; APPLY_MAX],
+}
+const _: () = assert!(size_of::<RawShared>() == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 24 * APPLY_MAX);
+const _: () = assert!(offset_of!(RawShared, ticks) == 512 * 1024);
+
+/// The program's constants, in the order in which `c/state.h` declares them: the section `.rodata`.
+#[repr(C)]
+pub(crate) struct RawConstants {
+    pub(crate) ring_count: u32,
+    pub(crate) user_frames: u32,
+    pub(crate) kernel_stacks: u8,
+}
+
+/// The text before the first NUL, anything that is not UTF-8 in it replaced.
+pub(crate) fn text(bytes: &[u8]) -> Box<str> {
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_survives_its_word() {
+        for state in [
+            State::Undecided,
+            State::Skip,
+            State::Exiting,
+            State::Profile { by_pid: false, follow: false },
+            State::Profile { by_pid: true, follow: false },
+            State::Profile { by_pid: false, follow: true },
+        ] {
+            let word = 77 << TOKEN_SHIFT | u64::from(state.bits());
+            assert_eq!(State::of_word(word), state);
+            assert_eq!(Token::of_word(word), Token(77));
+        }
+    }
+
+    #[test]
+    fn text_ends_at_the_first_nul() {
+        assert_eq!(&*text(b"java\0\0junk"), "java");
+        assert_eq!(&*text(b"no end"), "no end");
+        assert_eq!(&*text(b"\xff\0"), "\u{fffd}");
+    }
+}

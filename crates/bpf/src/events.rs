@@ -1,0 +1,147 @@
+//! Processes come, change and go, as the kernel tells it.
+
+use crate::abi::{RawEvent, State, Token, read_field, text};
+use crate::{Error, KernelKey};
+use libbpf_rs::{MapCore, RingBuffer, RingBufferBuilder};
+use std::mem::offset_of;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
+use telegen_model::{Generation, Pid, ProcessId, ProcessKey, StartTime, base_name};
+
+/// What has happened to a process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum EventKind {
+    /// It was forked off and has not run yet. Its names and executable are its parent's.
+    Forked {
+        /// The parent's program image.
+        parent: Token,
+    },
+    /// It runs another program from here on, none of it yet.
+    Execed {
+        /// The path of the program, `None` if it is too long or too deep to be told here.
+        executable: Option<Box<str>>,
+        /// Base name of `argv[0]`.
+        argv0: Option<Box<str>>,
+    },
+    /// Its leader has another name.
+    Renamed,
+    /// Its last thread is past its exit.
+    Exited,
+    /// Its first sample since it was forked or called exec is on its way.
+    FirstSample,
+}
+
+/// Something that has happened to a process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// What.
+    pub kind: EventKind,
+    /// Where the process stands in the kernel's table.
+    pub key: KernelKey,
+    /// Its program image: the new one after an exec.
+    pub token: Token,
+    /// What the kernel does with its ticks.
+    pub state: State,
+    /// Who it is.
+    pub process: ProcessKey,
+    /// Its parent, 0 if that is not visible from the agent's pid namespace.
+    pub parent: Pid,
+    /// Its leader's name; empty for [`EventKind::Exited`] and [`EventKind::FirstSample`].
+    pub comm: Box<str>,
+    /// When it happened: CLOCK_MONOTONIC, in nanoseconds.
+    pub time_ns: u64,
+}
+
+/// Hands lifecycle events to its thread, in the order in which they happened.
+pub struct EventReader {
+    ring: RingBuffer<'static>,
+}
+
+impl EventReader {
+    pub(crate) fn new(map: &dyn MapCore, mut handle: impl FnMut(Event) + 'static) -> Result<Self, Error> {
+        let failed =
+            |source: libbpf_rs::Error| Error::Attach { program: "the ring of events".into(), source };
+        let mut builder = RingBufferBuilder::new();
+        builder
+            .add(map, move |bytes: &[u8]| {
+                if let Some(event) = parse(bytes) {
+                    handle(event);
+                }
+                0
+            })
+            .map_err(failed)?;
+        // The map's descriptor is looked at in `build` only; what remains is libbpf's own mapping of it.
+        Ok(Self { ring: builder.build().map_err(failed)? })
+    }
+
+    /// A descriptor that is readable while there are events.
+    pub fn as_raw_fd(&self) -> RawFd {
+        self.ring.epoll_fd().as_raw_fd()
+    }
+
+    /// Waits up to `timeout` for events and handles all there are.
+    pub fn wait(&mut self, timeout: Duration) -> Result<(), Error> {
+        match self.ring.poll(timeout) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == libbpf_rs::ErrorKind::Interrupted => Ok(()),
+            Err(source) => Err(Error::Attach { program: "the ring of events".into(), source }),
+        }
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<Event> {
+    const HEAD: usize = size_of::<RawEvent>();
+    if bytes.len() < HEAD {
+        return None;
+    }
+    let path_bytes = usize::from(read_field!(bytes, RawEvent, path_bytes, u16));
+    let argv0_bytes = usize::from(read_field!(bytes, RawEvent, argv0_bytes, u16));
+    let path = bytes.get(HEAD..HEAD + path_bytes)?;
+    let argv0 = bytes.get(HEAD + path_bytes..HEAD + path_bytes + argv0_bytes)?;
+    let kind = match read_field!(bytes, RawEvent, kind, u32) {
+        1 => EventKind::Forked { parent: Token::of_word(read_field!(bytes, RawEvent, parent_word, u64)) },
+        2 => EventKind::Execed {
+            executable: (!path.is_empty()).then(|| text(path)),
+            argv0: (!argv0.is_empty()).then(|| base_name(&text(argv0)).into()),
+        },
+        3 => EventKind::Exited,
+        4 => EventKind::Renamed,
+        5 => EventKind::FirstSample,
+        _ => return None,
+    };
+    let word = read_field!(bytes, RawEvent, word, u64);
+    let comm = offset_of!(RawEvent, comm);
+    Some(Event {
+        kind,
+        key: KernelKey(read_field!(bytes, RawEvent, key, u32)),
+        token: Token::of_word(word),
+        state: State::of_word(word),
+        process: ProcessKey {
+            id: ProcessId {
+                pid: Pid(read_field!(bytes, RawEvent, pid, u32)),
+                start: StartTime(read_field!(bytes, RawEvent, start_ns, u64)),
+            },
+            generation: Generation(read_field!(bytes, RawEvent, generation, u32)),
+        },
+        parent: Pid(read_field!(bytes, RawEvent, parent, u32)),
+        comm: text(&bytes[comm..comm + 16]),
+        time_ns: read_field!(bytes, RawEvent, time_ns, u64),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_beyond_the_record_are_refused() {
+        let mut bytes = vec![0; size_of::<RawEvent>()];
+        bytes[0] = 2;
+        assert!(parse(&bytes).is_some());
+        bytes[offset_of!(RawEvent, argv0_bytes)] = 1;
+        assert!(parse(&bytes).is_none());
+        bytes.push(b'x');
+        let event = parse(&bytes).expect("whole now");
+        assert_eq!(event.kind, EventKind::Execed { executable: None, argv0: Some("x".into()) });
+    }
+}

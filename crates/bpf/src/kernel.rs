@@ -1,0 +1,229 @@
+//! Loading the programs, and starting what they do.
+
+use crate::abi::{MAX_CPUS, MAX_USER_FRAMES, RawConstants};
+use crate::perf::Clocks;
+use crate::privileges::missing_capabilities;
+use crate::sys::{self, SharedMemory};
+use crate::{Clock, CpuSet, Decider, Error, Event, EventReader, SampleRings, Scanner, Shared};
+use libbpf_rs::{
+    Link, MapCore, MapFlags, MapImpl, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut, set_print,
+};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+use std::sync::Mutex;
+
+static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/telegen.bpf.o"));
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+const LIFECYCLE: [&str; 5] = ["tg_fork", "tg_exec", "tg_exit", "tg_free", "tg_rename"];
+
+/// What the programs shall do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// What makes CPUs tick.
+    pub clock: Clock,
+    /// Ticks per second and CPU.
+    pub sample_hz: u32,
+    /// Most frames of a user stack; the kernel's own limit, `kernel.perf_event_max_stack`, holds as well.
+    pub max_user_frames: u32,
+    /// Whether kernel stacks are taken.
+    pub kernel_stacks: bool,
+}
+
+/// The loaded programs. Dropping it stops and removes them.
+pub struct Kernel {
+    object: Object,
+    shared: Shared,
+    rings: Option<SampleRings>,
+    lifecycle: Vec<Link>,
+    clocks: Clocks,
+}
+
+impl Kernel {
+    /// Loads the programs; none of them runs yet.
+    pub fn load(options: &Options) -> Result<Self, Error> {
+        let missing = missing_capabilities();
+        if !missing.is_empty() {
+            return Err(Error::NotPermitted { missing });
+        }
+        if !Path::new(BTF).exists() {
+            return Err(Error::NoBtf { path: BTF.into() });
+        }
+        let cpus = CpuSet::possible()?;
+        if let Some(cpu) = cpus.iter().find(|&cpu| cpu as usize >= MAX_CPUS) {
+            return Err(Error::TooManyCpus { cpu, limit: MAX_CPUS });
+        }
+        let (object, log) = with_log(|| open(options, cpus.len()).and_then(OpenObject::load));
+        let object = object.map_err(|source| Error::Load { source, log })?;
+        let rings = SampleRings::create(cpus.len(), options.sample_hz)?;
+        let mut kernel = Self {
+            shared: map_shared(&object)?,
+            object,
+            rings: None,
+            lifecycle: Vec::new(),
+            clocks: Clocks::new(options.clock, options.sample_hz),
+        };
+        kernel.install_rings(rings)?;
+        sys::run_program(kernel.program("tg_identify")?.as_fd())
+            .map_err(|source| Error::Kernel { action: "asking the kernel who the agent is", source })?;
+        Ok(kernel)
+    }
+
+    /// From here on the kernel keeps track of processes. Attach before the first scan, or it races with forks.
+    pub fn watch_processes(&mut self) -> Result<(), Error> {
+        for name in LIFECYCLE {
+            let link = self
+                .program(name)?
+                .attach_trace()
+                .map_err(|source| Error::Attach { program: name.into(), source })?;
+            self.lifecycle.push(link);
+        }
+        Ok(())
+    }
+
+    /// Starts the clocks of all CPUs that are online and have none yet, and drops those of CPUs that have gone.
+    /// How many have come and gone.
+    pub fn follow_cpus(&mut self) -> Result<(usize, usize), Error> {
+        let online = CpuSet::online()?;
+        let program = find_program(&self.object, "tg_cpu_tick")?;
+        self.clocks.follow(&online, &program)
+    }
+
+    /// Stops the clocks; samples already taken stay in their rings.
+    pub fn stop_clocks(&mut self, options: &Options) {
+        self.clocks = Clocks::new(options.clock, options.sample_hz);
+    }
+
+    /// What hands decisions to the kernel.
+    pub fn decider(&self) -> Result<Decider, Error> {
+        let program = sys::duplicate(self.program("tg_apply_decisions")?.as_fd())
+            .map_err(|source| Error::Kernel { action: "duplicating a program's descriptor", source })?;
+        Ok(Decider::new(program, self.shared.clone()))
+    }
+
+    /// What reads the list of processes.
+    pub fn scanner(&self) -> Result<Scanner, Error> {
+        Ok(Scanner::new(self.iterator("tg_scan")?, self.iterator("tg_scan_argv0")?))
+    }
+
+    /// A reader of lifecycle events, which calls `handle` on the thread that waits for them.
+    pub fn event_reader(&self, handle: impl FnMut(Event) + 'static) -> Result<EventReader, Error> {
+        EventReader::new(&self.map("tg_events")?, handle)
+    }
+
+    /// The rings of samples, once.
+    pub fn take_sample_rings(&mut self) -> Option<SampleRings> {
+        self.rings.take()
+    }
+
+    /// The counters, and what else the programs share.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Bytes that the kernel holds for all maps, as it reports them itself (`memlock` in `fdinfo`; an estimate before
+    /// Linux 6.4).
+    pub fn map_bytes(&self) -> u64 {
+        let rings = self.rings.iter().flat_map(|rings| rings.maps()).map(|map| map.as_fd().as_raw_fd());
+        self.object.maps().map(|map| map.as_fd().as_raw_fd()).chain(rings).map(memlock_bytes).sum()
+    }
+
+    fn install_rings(&mut self, rings: SampleRings) -> Result<(), Error> {
+        let outer = self.map("tg_rings")?;
+        for (slot, ring) in rings.maps().iter().enumerate() {
+            let key = (slot as u32).to_ne_bytes();
+            let value = ring.as_fd().as_raw_fd().to_ne_bytes();
+            outer
+                .update(&key, &value, MapFlags::ANY)
+                .map_err(|source| Error::Load { source, log: vec!["entering the sample rings".into()] })?;
+        }
+        self.rings = Some(rings);
+        Ok(())
+    }
+
+    fn iterator(&self, name: &'static str) -> Result<OwnedFd, Error> {
+        let link = self
+            .program(name)?
+            .attach_iter_with_opts(libbpf_rs::IterOpts::None)
+            .map_err(|source| Error::Attach { program: name.into(), source })?;
+        sys::duplicate(link.as_fd())
+            .map_err(|source| Error::Kernel { action: "duplicating an iterator's descriptor", source })
+    }
+
+    fn program(&self, name: &'static str) -> Result<ProgramMut<'_>, Error> {
+        find_program(&self.object, name)
+    }
+
+    fn map(&self, name: &'static str) -> Result<MapImpl<'_>, Error> {
+        find_map(&self.object, name)
+    }
+}
+
+fn find_program<'a>(object: &'a Object, name: &'static str) -> Result<ProgramMut<'a>, Error> {
+    object.progs_mut().find(|program| program.name() == name).ok_or(Error::Missing { kind: "program", name })
+}
+
+fn find_map<'a>(object: &'a Object, name: &'static str) -> Result<MapImpl<'a>, Error> {
+    object.maps().find(|map| map.name() == name).ok_or(Error::Missing { kind: "map", name })
+}
+
+fn open(options: &Options, cpus: usize) -> Result<OpenObject, libbpf_rs::Error> {
+    let mut object = ObjectBuilder::default().name("telegen")?.open_memory(OBJECT)?;
+    let rings = SampleRings::count(cpus) as u32;
+    for mut map in object.maps_mut() {
+        match map.name().to_str() {
+            Some("tg_rings") => map.set_max_entries(rings)?,
+            Some(name) if name.ends_with(".rodata") => {
+                if let Some(bytes) = map.initial_value_mut() {
+                    write_constants(bytes, options, rings);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(object)
+}
+
+fn write_constants(bytes: &mut [u8], options: &Options, rings: u32) {
+    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+    put(std::mem::offset_of!(RawConstants, ring_count), &rings.to_ne_bytes());
+    put(
+        std::mem::offset_of!(RawConstants, user_frames),
+        &options.max_user_frames.clamp(1, MAX_USER_FRAMES).to_ne_bytes(),
+    );
+    put(std::mem::offset_of!(RawConstants, kernel_stacks), &[u8::from(options.kernel_stacks)]);
+}
+
+fn map_shared(object: &Object) -> Result<Shared, Error> {
+    let map = object
+        .maps()
+        .find(|map| map.name().to_string_lossy().ends_with(".bss"))
+        .ok_or(Error::Missing { kind: "map", name: ".bss" })?;
+    let memory = SharedMemory::map(map.as_fd())
+        .map_err(|source| Error::Kernel { action: "mapping the memory shared with the programs", source })?;
+    Ok(Shared::new(memory))
+}
+
+fn memlock_bytes(fd: std::os::fd::RawFd) -> u64 {
+    std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}"))
+        .ok()
+        .and_then(|text| text.lines().find_map(|line| line.strip_prefix("memlock:")?.trim().parse().ok()))
+        .unwrap_or(0)
+}
+
+/// Runs something and returns with it what libbpf had to say: the last lines, where the verifier gives its reason.
+fn with_log<T>(run: impl FnOnce() -> T) -> (T, Vec<String>) {
+    static LOG: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    const LINES: usize = 12;
+    fn collect(_: PrintLevel, message: String) {
+        if let Ok(mut log) = LOG.lock() {
+            log.extend(message.lines().map(str::to_owned));
+            let surplus = log.len().saturating_sub(LINES);
+            log.drain(..surplus);
+        }
+    }
+    let before = set_print(Some((PrintLevel::Warn, collect)));
+    let result = run();
+    set_print(before);
+    let log = LOG.lock().map(|mut log| std::mem::take(&mut *log)).unwrap_or_default();
+    (result, log)
+}

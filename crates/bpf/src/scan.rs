@@ -1,0 +1,155 @@
+//! All processes in one read.
+
+use crate::abi::{RawScanned, RawScannedArgv0, State, Token, read_field, text};
+use crate::{Error, KernelKey, sys};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use telegen_model::{Generation, Pid, ProcessFacts, ProcessId, ProcessKey, StartTime, base_name};
+
+/// A process that the scan has found.
+#[derive(Clone, Debug)]
+pub struct Scanned {
+    /// Where it stands in the kernel's table.
+    pub key: KernelKey,
+    /// Which program image of which process it is; 0 for a kernel thread, which has no entry.
+    pub token: Token,
+    /// What the kernel does with its ticks.
+    pub state: State,
+    /// What is known of it. An executable path that is too long or too deep is `None`.
+    pub facts: ProcessFacts,
+}
+
+/// Reads the list of processes. One scan at a time.
+pub struct Scanner {
+    processes: OwnedFd,
+    argv0: OwnedFd,
+}
+
+impl Scanner {
+    pub(crate) fn new(processes: OwnedFd, argv0: OwnedFd) -> Self {
+        Self { processes, argv0 }
+    }
+
+    /// All processes and kernel threads that are visible from the agent's pid namespace, without `argv[0]`.
+    /// Those that were not in the kernel's table are entered, undecided.
+    pub fn scan(&mut self) -> Result<Vec<Scanned>, Error> {
+        let bytes = read_all(&self.processes)?;
+        let mut found = Vec::with_capacity(bytes.len() / 96);
+        let mut rest = &bytes[..];
+        while let Some((scanned, behind)) = parse_scanned(rest) {
+            found.push(scanned);
+            rest = behind;
+        }
+        Ok(found)
+    }
+
+    /// [`Scanner::scan`], with `argv[0]` where it could be read.
+    pub fn scan_with_argv0(&mut self) -> Result<Vec<Scanned>, Error> {
+        let mut found = self.scan()?;
+        let bytes = read_all(&self.argv0)?;
+        let mut names = HashMap::with_capacity(found.len());
+        let mut rest = &bytes[..];
+        while let Some((id, name, behind)) = parse_argv0(rest) {
+            names.insert(id, name);
+            rest = behind;
+        }
+        for scanned in &mut found {
+            scanned.facts.argv0 = names.remove(&(scanned.key, scanned.facts.key.id.start)).flatten();
+        }
+        Ok(found)
+    }
+}
+
+fn read_all(link: &OwnedFd) -> Result<Vec<u8>, Error> {
+    let failed = |source| Error::Kernel { action: "reading the list of processes", source };
+    let mut iterator = File::from(sys::open_iterator(link.as_fd()).map_err(failed)?);
+    // The kernel hands out at most eight pages at a time.
+    let mut bytes = Vec::with_capacity(64 * 1024);
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        match iterator.read(&mut chunk) {
+            Ok(0) => return Ok(bytes),
+            Ok(read) => bytes.extend_from_slice(&chunk[..read]),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+}
+
+fn parse_scanned(bytes: &[u8]) -> Option<(Scanned, &[u8])> {
+    const HEAD: usize = size_of::<RawScanned>();
+    if bytes.len() < HEAD {
+        return None;
+    }
+    let path_bytes = read_field!(bytes, RawScanned, path_bytes, u32) as usize;
+    let path = bytes.get(HEAD..HEAD + path_bytes)?;
+    let word = read_field!(bytes, RawScanned, word, u64);
+    let id = ProcessId {
+        pid: Pid(read_field!(bytes, RawScanned, pid, u32)),
+        start: StartTime(read_field!(bytes, RawScanned, start_ns, u64)),
+    };
+    let comm = std::mem::offset_of!(RawScanned, comm);
+    let scanned = Scanned {
+        key: KernelKey(read_field!(bytes, RawScanned, key, u32)),
+        token: Token::of_word(word),
+        state: State::of_word(word),
+        facts: ProcessFacts {
+            key: ProcessKey { id, generation: Generation(read_field!(bytes, RawScanned, generation, u32)) },
+            parent: Pid(read_field!(bytes, RawScanned, parent, u32)),
+            kernel_thread: read_field!(bytes, RawScanned, kernel_thread, u32) != 0,
+            comm: text(&bytes[comm..comm + 16]),
+            executable: (!path.is_empty()).then(|| text(path)),
+            argv0: None,
+        },
+    };
+    Some((scanned, &bytes[HEAD + path_bytes..]))
+}
+
+type Argv0<'a> = ((KernelKey, StartTime), Option<Box<str>>, &'a [u8]);
+
+fn parse_argv0(bytes: &[u8]) -> Option<Argv0<'_>> {
+    const HEAD: usize = size_of::<RawScannedArgv0>();
+    if bytes.len() < HEAD {
+        return None;
+    }
+    let length = read_field!(bytes, RawScannedArgv0, argv0_bytes, u32) as usize;
+    let arguments = bytes.get(HEAD..HEAD + length)?;
+    let key = KernelKey(read_field!(bytes, RawScannedArgv0, key, u32));
+    let start = StartTime(read_field!(bytes, RawScannedArgv0, start_ns, u64));
+    Some(((key, start), argv0_name(arguments), &bytes[HEAD + length..]))
+}
+
+/// The base name of the first argument. Without a NUL in sight it may have been cut, and then its end is not known.
+pub(crate) fn argv0_name(arguments: &[u8]) -> Option<Box<str>> {
+    let end = arguments.iter().position(|&byte| byte == 0)?;
+    let argument = text(&arguments[..end]);
+    let name = base_name(&argument);
+    (!name.is_empty()).then(|| name.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_cut_out_of_the_first_argument() {
+        assert_eq!(argv0_name(b"/usr/bin/java\0-jar\0").as_deref(), Some("java"));
+        assert_eq!(argv0_name(b"-bash\0").as_deref(), Some("-bash"));
+        assert_eq!(argv0_name(b"\0x\0"), None);
+        assert_eq!(argv0_name(b"/cut/in/the/midd"), None);
+    }
+
+    #[test]
+    fn a_record_that_is_cut_short_is_not_read() {
+        assert!(parse_scanned(&[0; 55]).is_none());
+        let mut bytes = vec![0; 56];
+        bytes[36] = 4; // path_bytes
+        assert!(parse_scanned(&bytes).is_none());
+        bytes.extend(b"/bin");
+        let (scanned, rest) = parse_scanned(&bytes).expect("whole");
+        assert_eq!(scanned.facts.executable.as_deref(), Some("/bin"));
+        assert!(rest.is_empty());
+    }
+}

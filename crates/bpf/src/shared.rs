@@ -1,0 +1,81 @@
+//! The memory that the programs and user space share.
+
+use crate::abi::{APPLY_MAX, RawApplyItem, RawShared};
+use crate::sys::SharedMemory;
+use std::mem::offset_of;
+use std::sync::Arc;
+
+/// What has become of ticks and events since the programs were loaded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Ticks on processes that are not targets.
+    pub rejected: u64,
+    /// Ticks on processes that user space had not answered for yet.
+    pub undecided: u64,
+    /// Ticks on targets whose last thread was past its exit.
+    pub exiting: u64,
+    /// Samples handed to user space.
+    pub sampled: u64,
+    /// Samples lost because their ring was full.
+    pub ring_full: u64,
+    /// Lifecycle events lost because their ring was full.
+    pub events_lost: u64,
+    /// Processes that found no room in the table.
+    pub processes_refused: u64,
+}
+
+/// A view of the memory that the programs write; cheap to clone.
+#[derive(Clone)]
+pub struct Shared(Arc<SharedMemory>);
+
+impl Shared {
+    pub(crate) fn new(memory: SharedMemory) -> Self {
+        Self(Arc::new(memory))
+    }
+
+    /// The counters as they stand now.
+    pub fn counters(&self) -> Counters {
+        let mut counters = Counters {
+            events_lost: self.0.load(offset_of!(RawShared, events_lost)),
+            processes_refused: self.0.load(offset_of!(RawShared, processes_refused)),
+            ..Counters::default()
+        };
+        let ticks = offset_of!(RawShared, ticks);
+        for cpu in 0..crate::abi::MAX_CPUS {
+            let at = ticks + cpu * size_of::<crate::abi::RawTickCounts>();
+            counters.rejected += self.0.load(at);
+            counters.undecided += self.0.load(at + 8);
+            counters.exiting += self.0.load(at + 16);
+            counters.sampled += self.0.load(at + 24);
+            counters.ring_full += self.0.load(at + 32);
+        }
+        counters
+    }
+
+    /// The agent's own key in the kernel's table.
+    pub fn agent_key(&self) -> crate::KernelKey {
+        crate::KernelKey(self.0.load_u32(offset_of!(RawShared, agent_key)))
+    }
+
+    /// Puts up to [`APPLY_MAX`] items where `tg_apply_decisions` reads them.
+    pub(crate) fn write_request(&self, items: &[RawApplyItem]) {
+        debug_assert!(items.len() <= APPLY_MAX);
+        for (index, item) in items.iter().enumerate() {
+            let at = item_at(index);
+            self.0.store_u32(at + offset_of!(RawApplyItem, key), item.key);
+            self.0.store_u32(at + offset_of!(RawApplyItem, state), item.state);
+            self.0.store(at + offset_of!(RawApplyItem, token), item.token);
+            self.0.store(at + offset_of!(RawApplyItem, outcome), 0);
+        }
+        self.0.store_u32(offset_of!(RawShared, apply_count), items.len() as u32);
+    }
+
+    /// Whether an item of the request has been carried out.
+    pub(crate) fn outcome(&self, index: usize) -> bool {
+        self.0.load(item_at(index) + offset_of!(RawApplyItem, outcome)) != 0
+    }
+}
+
+fn item_at(index: usize) -> usize {
+    offset_of!(RawShared, apply_items) + index * size_of::<RawApplyItem>()
+}
