@@ -1,1 +1,23 @@
-//! (being written)
+//! What the host knows of processes: who they are, what they have mapped, and the files behind it.
+//!
+//! # Design constraints
+//!
+//! * The root of /proc is a parameter, so that a directory of fixtures can stand in for it.
+//! * That a process is gone is an outcome, not a fault: [`Error::Gone`] tells it from all else.
+//! * Everything a process can write to is hostile: reads are bounded, only regular files are opened, and never the
+//!   agent's namesake of a file that the process sees.
+//! * Parsers take bytes and do no I/O.
+
+mod error;
+mod mapped_file;
+mod mappings;
+mod maps;
+mod proc_fs;
+mod stat;
+
+pub use error::Error;
+pub use mapped_file::{FileFacts, MappedFile};
+pub use mappings::{Delta, Mappings};
+pub use maps::{Backing, MAX_MAPPINGS, Mapping, ParsedMaps, parse_executable};
+pub use proc_fs::{ProcFs, Scan};
+pub use stat::Stat;

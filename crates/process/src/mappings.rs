@@ -1,0 +1,103 @@
+//! Which address belongs to which mapping.
+
+use crate::Mapping;
+use telegen_model::FileOffset;
+
+/// The executable mappings of one program image, by address.
+#[derive(Clone, Debug, Default)]
+pub struct Mappings {
+    sorted: Vec<Mapping>,
+    epoch: u32,
+}
+
+/// What an update has changed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Delta {
+    /// Mappings that were not there before.
+    pub added: Vec<Mapping>,
+    /// Mappings that are not there any more.
+    pub removed: Vec<Mapping>,
+}
+
+impl Mappings {
+    /// The mapping that an address lies in, and where in its file that is.
+    pub fn lookup(&self, address: u64) -> Option<(&Mapping, FileOffset)> {
+        let after = self.sorted.partition_point(|mapping| mapping.start <= address);
+        let mapping = &self.sorted[after.checked_sub(1)?];
+        (address < mapping.end)
+            .then(|| (mapping, FileOffset(mapping.offset.wrapping_add(address - mapping.start))))
+    }
+
+    /// Takes over what is mapped now. The epoch rises if an address may mean something else than before: when a
+    /// mapping has gone, but not when some have only been added.
+    pub fn update(&mut self, mut now: Vec<Mapping>) -> Delta {
+        now.sort_unstable_by_key(|mapping| mapping.start);
+        let delta = Delta { added: missing(&now, &self.sorted), removed: missing(&self.sorted, &now) };
+        if !delta.removed.is_empty() {
+            self.epoch += 1;
+        }
+        self.sorted = now;
+        delta
+    }
+
+    /// A number that is another one whenever an address may mean something else.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// All mappings, ascending.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Mapping> {
+        self.sorted.iter()
+    }
+}
+
+/// What is in `these` but not in `those`; both ascending.
+fn missing(these: &[Mapping], those: &[Mapping]) -> Vec<Mapping> {
+    let found = |mapping: &Mapping| {
+        those.binary_search_by_key(&mapping.start, |other| other.start).is_ok_and(|at| those[at] == *mapping)
+    };
+    these.iter().filter(|mapping| !found(mapping)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Backing;
+
+    fn mapping(start: u64, end: u64) -> Mapping {
+        Mapping { start, end, offset: 0x100, backing: Backing::Anonymous }
+    }
+
+    #[test]
+    fn an_address_is_found_within_its_mapping_only() {
+        let mut mappings = Mappings::default();
+        mappings.update(vec![mapping(30, 40), mapping(10, 20)]);
+        let offset = |address| mappings.lookup(address).map(|(_, offset)| offset.0);
+        assert_eq!(offset(9), None);
+        assert_eq!(offset(10), Some(0x100));
+        assert_eq!(offset(19), Some(0x109));
+        assert_eq!(offset(20), None);
+        assert_eq!(offset(35), Some(0x105));
+        assert_eq!(offset(40), None);
+    }
+
+    #[test]
+    fn an_update_tells_what_came_and_went() {
+        let mut mappings = Mappings::default();
+        assert_eq!(mappings.update(vec![mapping(10, 20)]).added.len(), 1);
+        assert_eq!(mappings.update(vec![mapping(10, 20)]), Delta::default());
+        let delta = mappings.update(vec![mapping(10, 25), mapping(30, 40)]);
+        assert_eq!((delta.added.len(), delta.removed.len()), (2, 1));
+    }
+
+    #[test]
+    fn the_epoch_rises_when_an_address_may_mean_something_else() {
+        let mut mappings = Mappings::default();
+        mappings.update(vec![mapping(10, 20)]);
+        let before = mappings.epoch();
+        mappings.update(vec![mapping(10, 20), mapping(30, 40)]);
+        assert_eq!(mappings.epoch(), before);
+        mappings.update(vec![mapping(30, 40)]);
+        assert_ne!(mappings.epoch(), before);
+    }
+}

@@ -1,0 +1,261 @@
+//! /proc, or a directory that looks like it.
+
+use crate::{Error, ParsedMaps, Stat, parse_executable};
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use telegen_model::{Generation, Pid, ProcessFacts, ProcessId, ProcessKey, StartTime, base_name};
+
+/// Most bytes of a command line that are looked at for `argv[0]`.
+const MAX_ARGV0_BYTES: u64 = 4096;
+/// Most bytes of `maps` that are read: a process may have as many mappings as it likes.
+const MAX_MAPS_BYTES: u64 = 64 << 20;
+const MAX_STAT_BYTES: u64 = 4096;
+
+/// A directory that is, or stands in for, /proc.
+#[derive(Clone, Debug)]
+pub struct ProcFs {
+    root: PathBuf,
+}
+
+/// All processes, as far as they could be read.
+#[derive(Clone, Debug, Default)]
+pub struct Scan {
+    /// What was found.
+    pub processes: Vec<ProcessFacts>,
+    /// Processes whose executable or arguments could not be read for want of permission.
+    pub partly_read: usize,
+}
+
+impl Default for ProcFs {
+    fn default() -> Self {
+        Self::new("/proc")
+    }
+}
+
+impl ProcFs {
+    /// The directory at `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    pub(crate) fn path(&self, pid: Pid, file: &str) -> PathBuf {
+        self.root.join(pid.to_string()).join(file)
+    }
+
+    /// The pids of all processes, in no particular order.
+    pub fn pids(&self) -> Result<impl Iterator<Item = Pid> + use<>, Error> {
+        let failed = |source| Error::Io { path: self.root.clone(), source };
+        let entries = fs::read_dir(&self.root).map_err(failed)?;
+        Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(Pid)))
+    }
+
+    /// `/proc/PID/stat`.
+    pub fn stat(&self, pid: Pid) -> Result<Stat, Error> {
+        let path = self.path(pid, "stat");
+        let line = self.read(pid, &path, MAX_STAT_BYTES)?;
+        Stat::parse(&line).ok_or(Error::Malformed { path })
+    }
+
+    /// The executable's path as the process sees it; `None` for a kernel thread.
+    pub fn executable(&self, pid: Pid) -> Result<Option<Box<str>>, Error> {
+        match self.read_link(pid, "exe") {
+            Err(Error::Gone { .. }) => {}
+            found => return found.map(Some),
+        }
+        // A leader that has left before its threads has no executable any more; they have.
+        let tasks = self.path(pid, "task");
+        let entries = fs::read_dir(&tasks).map_err(|source| Error::of_read(pid, tasks.clone(), source))?;
+        for task in entries.filter_map(Result::ok) {
+            let Ok(name) = task.file_name().into_string() else { continue };
+            if let Ok(path) = self.read_link(pid, &format!("task/{name}/exe")) {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
+    }
+
+    fn read_link(&self, pid: Pid, file: &str) -> Result<Box<str>, Error> {
+        let path = self.path(pid, file);
+        let target = fs::read_link(&path).map_err(|source| Error::of_read(pid, path.clone(), source))?;
+        let target = target.to_string_lossy();
+        Ok(target.strip_suffix(" (deleted)").unwrap_or(&target).into())
+    }
+
+    /// Base name of `argv[0]`; `None` if the process has no arguments. Nothing else of the command line is kept.
+    pub fn argv0(&self, pid: Pid) -> Result<Option<Box<str>>, Error> {
+        let bytes = self.read(pid, &self.path(pid, "cmdline"), MAX_ARGV0_BYTES)?;
+        let first = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
+        let first = String::from_utf8_lossy(first);
+        let name = base_name(&first);
+        Ok((!name.is_empty()).then(|| name.into()))
+    }
+
+    /// The executable mappings of a process. Those of its leader, or of another thread if that has left.
+    pub fn executable_mappings(&self, pid: Pid) -> Result<ParsedMaps, Error> {
+        let bytes = self.read(pid, &self.path(pid, "maps"), MAX_MAPS_BYTES)?;
+        if !bytes.is_empty() {
+            return Ok(parse_executable(&bytes));
+        }
+        let tasks = self.path(pid, "task");
+        let entries = fs::read_dir(&tasks).map_err(|source| Error::of_read(pid, tasks.clone(), source))?;
+        for task in entries.filter_map(Result::ok) {
+            let bytes = self.read(pid, &task.path().join("maps"), MAX_MAPS_BYTES).unwrap_or_default();
+            if !bytes.is_empty() {
+                return Ok(parse_executable(&bytes));
+            }
+        }
+        Ok(ParsedMaps::default())
+    }
+
+    /// What rules ask of a process. Its start time is that of `stat`, exact to 10 ms only.
+    ///
+    /// What may not be read is `None`; [`Error::Gone`] if the process has gone, or its pid has been given to another
+    /// one, while it was being looked at.
+    pub fn facts(&self, pid: Pid) -> Result<ProcessFacts, Error> {
+        self.facts_and_denials(pid).map(|(facts, _)| facts)
+    }
+
+    fn facts_and_denials(&self, pid: Pid) -> Result<(ProcessFacts, bool), Error> {
+        let stat = self.stat(pid)?;
+        let kernel_thread = stat.is_kernel_thread();
+        let mut denied = false;
+        let mut or_denied = |read: Result<Option<Box<str>>, Error>| match read {
+            Err(Error::Denied { .. }) => {
+                denied = true;
+                Ok(None)
+            }
+            read => read,
+        };
+        let (executable, argv0) = if kernel_thread {
+            (None, None)
+        } else {
+            (or_denied(self.executable(pid))?, or_denied(self.argv0(pid))?)
+        };
+        if self.stat(pid)?.start_ticks != stat.start_ticks {
+            return Err(Error::Gone { pid });
+        }
+        let start = StartTime(stat.start_ticks * StartTime::TICK_NS);
+        let key = ProcessKey { id: ProcessId { pid, start }, generation: Generation::default() };
+        let facts =
+            ProcessFacts { key, parent: Pid(stat.parent), kernel_thread, comm: stat.comm, executable, argv0 };
+        Ok((facts, denied))
+    }
+
+    /// All processes. Those that go while they are being looked at are left out.
+    pub fn scan(&self) -> Result<Scan, Error> {
+        let mut scan = Scan::default();
+        for pid in self.pids()? {
+            match self.facts_and_denials(pid) {
+                Ok((facts, denied)) => {
+                    scan.partly_read += usize::from(denied);
+                    scan.processes.push(facts);
+                }
+                Err(Error::Denied { .. }) => scan.partly_read += 1,
+                Err(_) => {}
+            }
+        }
+        Ok(scan)
+    }
+
+    fn read(&self, pid: Pid, path: &Path, most: u64) -> Result<Vec<u8>, Error> {
+        let failed = |source| Error::of_read(pid, path.into(), source);
+        let mut bytes = Vec::new();
+        File::open(path).map_err(failed)?.take(most).read_to_end(&mut bytes).map_err(failed)?;
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use std::process::{Child, Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    /// A directory that looks like /proc with one process in it.
+    fn fixture(pid: u32, stat: &str, exe: Option<&str>, cmdline: &[u8]) -> (tempfile::TempDir, ProcFs) {
+        let root = tempfile::tempdir().unwrap();
+        let process = root.path().join(pid.to_string());
+        fs::create_dir_all(process.join("task")).unwrap();
+        fs::write(process.join("stat"), stat).unwrap();
+        fs::write(process.join("cmdline"), cmdline).unwrap();
+        if let Some(exe) = exe {
+            symlink(exe, process.join("exe")).unwrap();
+        }
+        let proc = ProcFs::new(root.path());
+        (root, proc)
+    }
+
+    const STAT: &str = "7 (main thread) S 3 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 9 0 1234 1000 200";
+
+    #[test]
+    fn facts_are_read_from_the_directory_that_is_given() {
+        let (_root, proc) =
+            fixture(7, STAT, Some("/opt/a b/java (deleted)"), b"/usr/bin/jvm\0-jar\0secret\0");
+        let facts = proc.facts(Pid(7)).unwrap();
+        assert_eq!(facts.key.id, ProcessId { pid: Pid(7), start: StartTime(12_340_000_000) });
+        assert_eq!(facts.names().collect::<Vec<_>>(), ["main thread", "java", "jvm"]);
+        assert_eq!(facts.executable.as_deref(), Some("/opt/a b/java"));
+        assert_eq!((facts.parent, facts.kernel_thread), (Pid(3), false));
+        assert_eq!(proc.scan().unwrap().processes, [facts]);
+    }
+
+    #[test]
+    fn the_executable_of_a_process_whose_leader_has_left_is_its_threads() {
+        let (root, proc) = fixture(7, STAT, None, b"");
+        let task = root.path().join("7/task/8");
+        fs::create_dir_all(&task).unwrap();
+        symlink("/bin/x", task.join("exe")).unwrap();
+        assert_eq!(proc.executable(Pid(7)).unwrap().as_deref(), Some("/bin/x"));
+        assert_eq!(proc.argv0(Pid(7)).unwrap(), None);
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_is_gone() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(matches!(ProcFs::new(root.path()).facts(Pid(7)), Err(Error::Gone { pid: Pid(7) })));
+    }
+
+    struct Running(Child);
+
+    impl Drop for Running {
+        fn drop(&mut self) {
+            // It may have ended by itself.
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn a_real_process_with_a_deleted_executable_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let copy = directory.path().join("sleep (copy)");
+        fs::copy("/bin/sleep", &copy).unwrap();
+        let child = Running(Command::new(&copy).arg("60").stdin(Stdio::null()).spawn().unwrap());
+        fs::remove_file(&copy).unwrap();
+        let proc = ProcFs::default();
+        // The parent of a vfork goes on as soon as exec has let go of the old memory, a little before the new
+        // arguments are in place.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let facts = loop {
+            let facts = proc.facts(Pid(child.0.id())).unwrap();
+            if facts.argv0.is_some() || Instant::now() > deadline {
+                break facts;
+            }
+        };
+        assert_eq!(facts.executable.as_deref(), copy.to_str());
+        assert_eq!(facts.argv0.as_deref(), Some("sleep (copy)"));
+        assert_eq!(facts.parent, Pid(std::process::id()));
+        let maps = proc.executable_mappings(Pid(child.0.id())).unwrap();
+        assert!(!maps.mappings.is_empty() && maps.malformed == 0);
+    }
+
+    #[test]
+    fn this_process_and_kernel_threads_are_found() {
+        let scan = ProcFs::default().scan().unwrap();
+        let own =
+            scan.processes.iter().find(|facts| facts.key.id.pid == Pid(std::process::id())).expect("found");
+        assert!(!own.kernel_thread && own.executable.is_some());
+    }
+}
