@@ -1,6 +1,7 @@
 //! Limits and layouts that the programs share with user space; `c/abi.h` says the same in C.
 
 use std::mem::{offset_of, size_of};
+use telegen_model::Token;
 
 /// Highest number of CPUs whose ticks can be counted.
 pub(crate) const MAX_CPUS: usize = 1024;
@@ -13,14 +14,6 @@ const STATE_MASK: u64 = 0x03;
 const BY_PID: u32 = 0x04;
 const FOLLOW: u32 = 0x08;
 const TOKEN_SHIFT: u32 = 8;
-
-/// A process in the kernel's table: its tgid in the initial pid namespace.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct KernelKey(pub u32);
-
-/// A program image of a process, unlike any other there was or will be while the programs are loaded.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct Token(pub u64);
 
 /// What the kernel side does with a process's ticks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -65,10 +58,9 @@ impl State {
     }
 }
 
-impl Token {
-    pub(crate) fn of_word(word: u64) -> Self {
-        Token(word >> TOKEN_SHIFT)
-    }
+/// The token in a state word.
+pub(crate) fn token_of(word: u64) -> Token {
+    Token(word >> TOKEN_SHIFT)
 }
 
 macro_rules! read_field {
@@ -216,7 +208,7 @@ mod tests {
         ] {
             let word = 77 << TOKEN_SHIFT | u64::from(state.bits());
             assert_eq!(State::of_word(word), state);
-            assert_eq!(Token::of_word(word), Token(77));
+            assert_eq!(token_of(word), Token(77));
         }
     }
 

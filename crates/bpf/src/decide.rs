@@ -1,8 +1,9 @@
 //! Handing decisions to the kernel.
 
 use crate::abi::{APPLY_MAX, RawApplyItem};
-use crate::{Error, KernelKey, Shared, State, Token, sys};
+use crate::{Error, Shared, State, sys};
 use std::os::fd::{AsFd, OwnedFd};
+use telegen_model::{KernelKey, Token};
 
 /// A state that a process shall have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

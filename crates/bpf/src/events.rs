@@ -1,12 +1,11 @@
 //! Processes come, change and go, as the kernel tells it.
 
-use crate::abi::{RawEvent, State, Token, read_field, text};
-use crate::{Error, KernelKey};
+use crate::abi::{RawEvent, State, read_field, text, token_of};
+use crate::{Error, sys};
 use libbpf_rs::{MapCore, RingBuffer, RingBufferBuilder};
 use std::mem::offset_of;
-use std::os::fd::{AsRawFd, RawFd};
-use std::time::Duration;
-use telegen_model::{Generation, Pid, ProcessId, ProcessKey, StartTime, base_name};
+use std::os::fd::BorrowedFd;
+use telegen_model::{Generation, KernelKey, Pid, ProcessId, ProcessKey, StartTime, Token, base_name};
 
 /// What has happened to a process.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,17 +74,13 @@ impl EventReader {
     }
 
     /// A descriptor that is readable while there are events.
-    pub fn as_raw_fd(&self) -> RawFd {
-        self.ring.epoll_fd().as_raw_fd()
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        sys::ring_descriptor(&self.ring)
     }
 
-    /// Waits up to `timeout` for events and handles all there are.
-    pub fn wait(&mut self, timeout: Duration) -> Result<(), Error> {
-        match self.ring.poll(timeout) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == libbpf_rs::ErrorKind::Interrupted => Ok(()),
-            Err(source) => Err(Error::Attach { program: "the ring of events".into(), source }),
-        }
+    /// Handles all events that there are; how many there were.
+    pub fn drain(&mut self) -> usize {
+        usize::try_from(self.ring.consume_raw()).unwrap_or(0)
     }
 }
 
@@ -99,7 +94,7 @@ fn parse(bytes: &[u8]) -> Option<Event> {
     let path = bytes.get(HEAD..HEAD + path_bytes)?;
     let argv0 = bytes.get(HEAD + path_bytes..HEAD + path_bytes + argv0_bytes)?;
     let kind = match read_field!(bytes, RawEvent, kind, u32) {
-        1 => EventKind::Forked { parent: Token::of_word(read_field!(bytes, RawEvent, parent_word, u64)) },
+        1 => EventKind::Forked { parent: token_of(read_field!(bytes, RawEvent, parent_word, u64)) },
         2 => EventKind::Execed {
             executable: (!path.is_empty()).then(|| text(path)),
             argv0: (!argv0.is_empty()).then(|| base_name(&text(argv0)).into()),
@@ -114,7 +109,7 @@ fn parse(bytes: &[u8]) -> Option<Event> {
     Some(Event {
         kind,
         key: KernelKey(read_field!(bytes, RawEvent, key, u32)),
-        token: Token::of_word(word),
+        token: token_of(word),
         state: State::of_word(word),
         process: ProcessKey {
             id: ProcessId {

@@ -28,7 +28,7 @@ mod shared;
 #[allow(unsafe_code)]
 mod sys;
 
-pub use abi::{KernelKey, State, Token};
+pub use abi::State;
 pub use cpus::CpuSet;
 pub use decide::{Decider, Outcome, StateChange};
 pub use error::Error;

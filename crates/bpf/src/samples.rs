@@ -1,13 +1,14 @@
 //! Samples, drained from their rings.
 
 use crate::abi::{
-    RawSample, SAMPLE_KERNEL_TRUNCATED, SAMPLE_USER_FAILED, SAMPLE_USER_TRUNCATED, State, Token, read_field,
+    RawSample, SAMPLE_KERNEL_TRUNCATED, SAMPLE_USER_FAILED, SAMPLE_USER_TRUNCATED, State, read_field,
+    token_of,
 };
 use crate::{Error, sys};
 use libbpf_rs::{MapHandle, MapType, RingBuffer, RingBufferBuilder, libbpf_sys};
 use std::mem::offset_of;
-use std::os::fd::RawFd;
-use telegen_model::{Pid, Tid};
+use std::os::fd::BorrowedFd;
+use telegen_model::{Pid, Tid, Token};
 
 /// How many seconds of full load a ring holds: the reader comes ten times a second, so this is a reserve for a
 /// machine so busy that the reader does not get to run.
@@ -98,8 +99,8 @@ impl SampleRings {
 
 impl SampleReader {
     /// A descriptor that is readable while a ring is not empty.
-    pub fn as_raw_fd(&self) -> RawFd {
-        self.ring.epoll_fd()
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        sys::ring_descriptor(&self.ring)
     }
 
     /// Handles all samples that there are; how many there were.
@@ -127,7 +128,7 @@ fn parse(bytes: &[u8]) -> Option<Sample<'_>> {
     let comm = offset_of!(RawSample, comm);
     debug_assert!(matches!(State::of_word(word), State::Profile { .. }));
     Some(Sample {
-        token: Token::of_word(word),
+        token: token_of(word),
         time_ns: read_field!(bytes, RawSample, time_ns, u64),
         pid: Pid(read_field!(bytes, RawSample, pid, u32)),
         tid: Tid(read_field!(bytes, RawSample, tid, u32)),

@@ -1,12 +1,14 @@
 //! All processes in one read.
 
-use crate::abi::{RawScanned, RawScannedArgv0, State, Token, read_field, text};
-use crate::{Error, KernelKey, sys};
+use crate::abi::{RawScanned, RawScannedArgv0, State, read_field, text, token_of};
+use crate::{Error, sys};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
-use telegen_model::{Generation, Pid, ProcessFacts, ProcessId, ProcessKey, StartTime, base_name};
+use telegen_model::{
+    Generation, KernelKey, Pid, ProcessFacts, ProcessId, ProcessKey, StartTime, Token, base_name,
+};
 
 /// A process that the scan has found.
 #[derive(Clone, Debug)]
@@ -93,7 +95,7 @@ fn parse_scanned(bytes: &[u8]) -> Option<(Scanned, &[u8])> {
     let comm = std::mem::offset_of!(RawScanned, comm);
     let scanned = Scanned {
         key: KernelKey(read_field!(bytes, RawScanned, key, u32)),
-        token: Token::of_word(word),
+        token: token_of(word),
         state: State::of_word(word),
         facts: ProcessFacts {
             key: ProcessKey { id, generation: Generation(read_field!(bytes, RawScanned, generation, u32)) },

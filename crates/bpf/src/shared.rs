@@ -53,8 +53,8 @@ impl Shared {
     }
 
     /// The agent's own key in the kernel's table.
-    pub fn agent_key(&self) -> crate::KernelKey {
-        crate::KernelKey(self.0.load_u32(offset_of!(RawShared, agent_key)))
+    pub fn agent_key(&self) -> telegen_model::KernelKey {
+        telegen_model::KernelKey(self.0.load_u32(offset_of!(RawShared, agent_key)))
     }
 
     /// Puts up to [`APPLY_MAX`] items where `tg_apply_decisions` reads them.

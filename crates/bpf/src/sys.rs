@@ -162,6 +162,12 @@ pub(crate) fn words(bytes: &[u8]) -> &[u64] {
     if before.is_empty() { words } else { &[] }
 }
 
+/// The descriptor that is readable while a ring has records.
+pub(crate) fn ring_descriptor<'a>(ring: &'a libbpf_rs::RingBuffer<'_>) -> BorrowedFd<'a> {
+    // SAFETY: the ring buffer owns the descriptor and outlives the borrow.
+    unsafe { BorrowedFd::borrow_raw(ring.epoll_fd()) }
+}
+
 /// Another descriptor of the same object.
 pub(crate) fn duplicate(object: impl AsFd) -> io::Result<OwnedFd> {
     object.as_fd().try_clone_to_owned()

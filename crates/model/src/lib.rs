@@ -14,12 +14,14 @@
 mod facts;
 mod file;
 mod intern;
+mod kernel;
 mod process;
 mod profile;
 
 pub use facts::{ProcessFacts, base_name};
 pub use file::{BuildId, FileId, FileOffset};
 pub use intern::{StringId, StringTable};
+pub use kernel::{KernelKey, Token};
 pub use process::{Generation, Pid, ProcessId, ProcessKey, StartTime, Tid};
 pub use profile::{
     Function, FunctionId, LabelSet, LabelSetId, LabelValue, Line, Location, LocationId, LocationKind,

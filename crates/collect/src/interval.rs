@@ -1,0 +1,114 @@
+//! What was gathered over one interval, free of addresses and of processes that may be gone.
+
+use crate::image::ImageFacts;
+use crate::module::Module;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use telegen_model::{FileOffset, Tid};
+
+/// A place in a stack.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Frame {
+    /// An address in the kernel.
+    Kernel(u64),
+    /// A place in one of the interval's modules.
+    User {
+        /// Index into [`Interval::modules`].
+        module: u32,
+        /// Where in it.
+        offset: FileOffset,
+    },
+    /// No place: why the stack, or its user part, ends here.
+    Marker(Marker),
+}
+
+/// Why a stack ends before its beginning.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Marker {
+    /// It is longer than what is taken.
+    Truncated,
+    /// The next address is in no mapping: a caller without frame pointers, most often.
+    Unmapped,
+    /// The kernel could not read it.
+    Unreadable,
+    /// The process was gone before its mappings could be read.
+    ProcessGone,
+}
+
+impl Marker {
+    /// All markers.
+    pub const ALL: [Self; 4] = [Self::Truncated, Self::Unmapped, Self::Unreadable, Self::ProcessGone];
+
+    /// The name that stands in the stack.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Truncated => "[truncated]",
+            Self::Unmapped => "[unwinding failed]",
+            Self::Unreadable => "[no user stack]",
+            Self::ProcessGone => "[process gone]",
+        }
+    }
+
+    /// The word for it in metrics.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::Unmapped => "unmapped",
+            Self::Unreadable => "unreadable",
+            Self::ProcessGone => "process_gone",
+        }
+    }
+}
+
+/// So many ticks of one thread with one stack.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Index into [`Interval::images`].
+    pub image: u32,
+    /// The thread.
+    pub tid: Tid,
+    /// Its name, NUL-padded.
+    pub thread_name: [u8; 16],
+    /// Range of [`Interval::frames`], leaf first.
+    pub frames: Range<u32>,
+    /// How many ticks.
+    pub count: u64,
+}
+
+/// What was gathered over one interval.
+#[derive(Clone, Debug)]
+pub struct Interval {
+    /// When it began.
+    pub start: SystemTime,
+    /// How long it was.
+    pub duration: Duration,
+    /// Nanoseconds between two ticks of a CPU.
+    pub period_ns: u64,
+    /// The stacks.
+    pub rows: Vec<Row>,
+    /// The frames of all rows.
+    pub frames: Vec<Frame>,
+    /// What frames refer to. Their files stay open as long as they are referred to.
+    pub modules: Vec<Arc<Module>>,
+    /// What rows refer to.
+    pub images: Vec<ImageFacts>,
+}
+
+impl Interval {
+    /// How many ticks there are in all.
+    pub fn total_count(&self) -> u64 {
+        self.rows.iter().map(|row| row.count).sum()
+    }
+
+    /// The frames of a row, leaf first.
+    pub fn frames_of(&self, row: &Row) -> &[Frame] {
+        &self.frames[row.frames.start as usize..row.frames.end as usize]
+    }
+
+    /// How many ticks have a stack with this mark in it.
+    pub fn count_marked(&self, marker: Marker) -> u64 {
+        let marked = |row: &&Row| self.frames_of(row).contains(&Frame::Marker(marker));
+        self.rows.iter().filter(marked).map(|row| row.count).sum()
+    }
+}

@@ -1,0 +1,124 @@
+//! Lists of globs.
+
+use crate::Key;
+use foldhash::fast::FixedState;
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use hashbrown::HashMap;
+
+/// A pattern that cannot be understood.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{}[{index}] = {pattern:?}: {message}", key.name())]
+pub struct PatternError {
+    /// The key it stands under.
+    pub key: Key,
+    /// Its place in the list.
+    pub index: usize,
+    /// The pattern.
+    pub pattern: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// A list of patterns, compiled. `*`, `?`, `[a-z]` and `{a,b}` mean what they mean to a shell, but `*` and `?` match
+/// slashes as well; a backslash takes its meaning from the character behind it. A pattern without any of these
+/// matches exactly.
+#[derive(Clone, Debug)]
+pub(crate) struct Patterns {
+    exact: HashMap<Box<str>, u16, FixedState>,
+    globs: GlobSet,
+    /// Place in the list of each glob.
+    glob_places: Vec<u16>,
+}
+
+impl Patterns {
+    /// Patterns that one list may have.
+    const MAX: usize = 4096;
+
+    pub(crate) fn compile(key: Key, patterns: &[String], errors: &mut Vec<PatternError>) -> Self {
+        let mut exact = HashMap::default();
+        let mut globs = GlobSetBuilder::new();
+        let mut glob_places = Vec::new();
+        for (index, pattern) in patterns.iter().enumerate() {
+            let mut fail = |message: String| {
+                errors.push(PatternError { key, index, pattern: pattern.clone(), message });
+            };
+            if index >= Self::MAX {
+                fail(format!("a list may have {} patterns", Self::MAX));
+                break;
+            }
+            if pattern.is_empty() {
+                fail("an empty pattern matches nothing".into());
+                continue;
+            }
+            if !pattern.contains(['*', '?', '[', ']', '{', '}', '\\']) {
+                exact.entry(pattern.as_str().into()).or_insert(index as u16);
+                continue;
+            }
+            match GlobBuilder::new(pattern).literal_separator(false).backslash_escape(true).build() {
+                Ok(glob) => {
+                    globs.add(glob);
+                    glob_places.push(index as u16);
+                }
+                Err(error) => fail(error.kind().to_string()),
+            }
+        }
+        let globs = globs.build().unwrap_or_else(|error| {
+            let message = format!("the patterns are too large together: {}", error.kind());
+            errors.push(PatternError { key, index: 0, pattern: patterns.concat(), message });
+            GlobSet::empty()
+        });
+        Self { exact, globs, glob_places }
+    }
+
+    /// The place of the first pattern in the list that matches.
+    pub(crate) fn first_match(&self, text: &str) -> Option<u16> {
+        let exact = self.exact.get(text).copied();
+        if self.glob_places.is_empty() {
+            return exact;
+        }
+        let glob = self.globs.matches(text).into_iter().map(|glob| self.glob_places[glob]).min();
+        [exact, glob].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compile(patterns: &[&str]) -> Patterns {
+        let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.into()).collect();
+        let mut errors = Vec::new();
+        let compiled = Patterns::compile(Key::ProcessNames, &patterns, &mut errors);
+        assert_eq!(errors, []);
+        compiled
+    }
+
+    #[test]
+    fn the_first_match_in_the_list_is_named_whatever_its_kind() {
+        let patterns = compile(&["py*", "java", "j*", "java"]);
+        assert_eq!(patterns.first_match("java"), Some(1));
+        assert_eq!(patterns.first_match("jstack"), Some(2));
+        assert_eq!(patterns.first_match("python3"), Some(0));
+        assert_eq!(patterns.first_match("ruby"), None);
+    }
+
+    #[test]
+    fn globs_mean_what_the_documentation_says() {
+        let matches = |pattern: &str, text: &str| compile(&[pattern]).first_match(text).is_some();
+        assert!(matches("/usr/*/java", "/usr/lib/jvm/bin/java"), "a star crosses slashes");
+        assert!(matches("python3.{9,11}", "python3.11") && !matches("python3.{9,11}", "python3.10"));
+        assert!(matches("worker-[0-9]", "worker-7") && !matches("worker-[0-9]", "worker-77"));
+        assert!(matches("j?va", "java") && !matches("j?va", "jva"));
+        assert!(matches(r"a\*b", "a*b") && !matches(r"a\*b", "axb"));
+        assert!(!matches("java", "javac") && !matches("java", "JAVA"), "exact without metacharacters");
+    }
+
+    #[test]
+    fn each_bad_pattern_is_named() {
+        let mut errors = Vec::new();
+        let patterns = ["ok".into(), "a[".into(), "{a".into(), String::new()];
+        Patterns::compile(Key::Executables, &patterns, &mut errors);
+        assert_eq!(errors.iter().map(|error| error.index).collect::<Vec<_>>(), [1, 2, 3]);
+        assert!(errors[0].to_string().starts_with("target_executables[1] = \"a[\": "), "{}", errors[0]);
+    }
+}

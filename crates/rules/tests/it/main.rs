@@ -1,0 +1,5 @@
+//! Decisions, against the text of the targeting rules.
+#![allow(missing_docs)]
+
+mod decisions;
+mod oracle;
