@@ -54,7 +54,7 @@ impl Patterns {
                 exact.entry(pattern.as_str().into()).or_insert(index as u16);
                 continue;
             }
-            match GlobBuilder::new(pattern).literal_separator(false).backslash_escape(true).build() {
+            match GlobBuilder::new(&single_stars(pattern)).literal_separator(false).backslash_escape(true).build() {
                 Ok(glob) => {
                     globs.add(glob);
                     glob_places.push(index as u16);
@@ -79,6 +79,20 @@ impl Patterns {
         let glob = self.globs.matches(text).into_iter().map(|glob| self.glob_places[glob]).min();
         [exact, glob].into_iter().flatten().min()
     }
+}
+
+/// The pattern with each run of stars made one, which here means the same: to the library `/**/` means `/` as well.
+fn single_stars(pattern: &str) -> String {
+    let (mut plain, mut escaped, mut in_class) = (String::with_capacity(pattern.len()), false, false);
+    for c in pattern.chars() {
+        if c == '*' && !escaped && !in_class && plain.ends_with('*') && !plain.ends_with("\\*") {
+            continue;
+        }
+        in_class = !escaped && (c == '[' || in_class && c != ']');
+        escaped = c == '\\' && !escaped;
+        plain.push(c);
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -110,6 +124,8 @@ mod tests {
         assert!(matches("worker-[0-9]", "worker-7") && !matches("worker-[0-9]", "worker-77"));
         assert!(matches("j?va", "java") && !matches("j?va", "jva"));
         assert!(matches(r"a\*b", "a*b") && !matches(r"a\*b", "axb"));
+        assert!(!matches("/**/b", "/b") && matches("/**/b", "/a/a/b"), "two stars are one");
+        assert!(matches(r"a\**", "a*b") && !matches(r"a\**", "ab"), "but not if the first is escaped");
         assert!(!matches("java", "javac") && !matches("java", "JAVA"), "exact without metacharacters");
     }
 

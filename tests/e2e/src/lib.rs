@@ -1,1 +1,45 @@
-//! (being written)
+//! The harness of the end-to-end tests: it builds and runs real programs, runs `telegen` against them, and reads what
+//! came out with tools that are not telegen's own.
+//!
+//! # Design constraints
+//!
+//! * **Black box.** Nothing of telegen's code is linked in. What the tests hold telegen to is what is documented:
+//!   commands, files, exit statuses, endpoints, metrics, logs.
+//! * **Independent truth.** Profiles are decoded by `go tool pprof`, CPU time is read from `/proc` or from the
+//!   programs' own clocks, kernel objects from `bpftool`, processes from `ps`.
+//! * **Leaves nothing behind.** Every process, mount and container is held by a guard that undoes it, also when a test
+//!   panics, and only what the harness itself started is ever signalled.
+//! * **No clock decides.** Limits of time are there so that a test ends; none says how fast something must be.
+//! * **A skip is not a pass.** A test that cannot run says so through [`skip!`], in a form that a runner can count.
+
+pub mod accuracy;
+mod agent;
+mod child;
+mod container;
+mod cpu_meter;
+mod http;
+mod kernel_objects;
+mod metrics;
+mod poll;
+mod pprof;
+mod recording;
+mod scratch;
+pub mod skip;
+mod telegen;
+mod tmpfs;
+mod workload;
+
+pub use agent::{Agent, AgentSettings};
+pub use child::{Outcome, Running, run};
+pub use container::Container;
+pub use cpu_meter::CpuMeter;
+pub use http::{Response, http_get};
+pub use kernel_objects::KernelObjects;
+pub use metrics::Metrics;
+pub use poll::until;
+pub use pprof::{Frame, Profile, Sample, TopRow, pprof_top};
+pub use recording::{Recording, record, record_files};
+pub use scratch::Scratch;
+pub use telegen::{telegen, telegen_as_nobody, telegen_binary};
+pub use tmpfs::Tmpfs;
+pub use workload::{Program, python, reported, source_line};

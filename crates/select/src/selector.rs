@@ -1,0 +1,289 @@
+//! The owner of the selection.
+
+use crate::bindings::Bindings;
+use crate::selection::{Published, SelectedProcess, Selection};
+use crate::{Event, Observed, Operation, Standing};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use telegen_model::{KernelKey, Pid, ProcessFacts, ProcessId, Token};
+use telegen_rules::{Decision, Reason, RuleSet, Verdict};
+
+/// Bounds on the selection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Most targets at a time; beyond it the newest are refused.
+    pub max_targets: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_targets: 10_000 }
+    }
+}
+
+/// What a scan has put right, because events were lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Repairs {
+    /// Processes that nobody had announced.
+    pub found: usize,
+    /// Processes that had gone without a word.
+    pub gone: usize,
+}
+
+/// The owner of the selection: decides, and says what follows from it.
+#[derive(Debug)]
+pub struct Selector {
+    rules: Arc<RuleSet>,
+    agent: Pid,
+    limits: Limits,
+    bindings: Bindings,
+    processes: HashMap<Token, Process, FixedState>,
+    /// The program image that now runs under a pid.
+    current: HashMap<Pid, Token, FixedState>,
+    targets: usize,
+    scan: u64,
+    repairs: Repairs,
+    published: Arc<Published>,
+}
+
+#[derive(Debug)]
+struct Process {
+    facts: Arc<ProcessFacts>,
+    key: KernelKey,
+    standing: Standing,
+    decision: Decision,
+    followed: bool,
+    parent: Option<Token>,
+    /// The last scan that has seen it, or that was under way when it came.
+    seen: u64,
+}
+
+impl Selector {
+    /// A selection by these rules, on behalf of the agent with this pid.
+    pub fn new(rules: RuleSet, agent: Pid, limits: Limits) -> Self {
+        Self {
+            bindings: Bindings::new(&rules),
+            published: Arc::new(Published::new(rules.clone())),
+            rules: Arc::new(rules),
+            agent,
+            limits,
+            processes: HashMap::default(),
+            current: HashMap::default(),
+            targets: 0,
+            scan: 0,
+            repairs: Repairs::default(),
+        }
+    }
+
+    /// A view for other threads.
+    pub fn selection(&self) -> Selection {
+        Selection(self.published.clone())
+    }
+
+    /// What is known of a program image.
+    pub fn facts(&self, token: Token) -> Option<&Arc<ProcessFacts>> {
+        self.processes.get(&token).map(|process| &process.facts)
+    }
+
+    /// Takes in what has happened; what is to be done is appended to `out`.
+    pub fn handle(&mut self, event: Event, out: &mut Vec<Operation>) {
+        if self.published.something_forgotten.load(Ordering::Relaxed) {
+            self.decide_forgotten(out);
+        }
+        match event {
+            Event::Seen(observed) => self.see(observed, out),
+            Event::Forked { child, parent } => {
+                let followed = self.processes.get(&parent).is_some_and(|parent| parent.followed);
+                self.enter(child, followed, Some(parent), out);
+            }
+            Event::Execed(observed) => {
+                let before = self.current.get(&observed.facts.key.id.pid).copied();
+                let followed = before
+                    .and_then(|before| self.processes.get(&before))
+                    .is_some_and(|before| before.followed && before.facts.key.id == observed.facts.key.id);
+                self.enter(observed, followed, None, out);
+            }
+            Event::Renamed { token, comm } => self.rename(token, comm, out),
+            Event::Exited { token } => self.exit(token, out),
+        }
+    }
+
+    fn see(&mut self, observed: Observed, out: &mut Vec<Operation>) {
+        let scan = self.scan;
+        if let Some(process) = self.processes.get_mut(&observed.token) {
+            process.seen = scan;
+            if *process.facts == observed.facts {
+                return;
+            }
+            // A rename was lost, or arguments can be read now that could not before.
+            process.facts = Arc::new(observed.facts);
+            process.standing = observed.standing;
+            self.decide(observed.token, out);
+            return;
+        }
+        self.repairs.found += 1;
+        self.enter(observed, false, None, out);
+    }
+
+    /// A program image that is new. Whatever ran under its pid before does not run any more.
+    fn enter(&mut self, observed: Observed, followed: bool, parent: Option<Token>, out: &mut Vec<Operation>) {
+        let Observed { facts, token, key, standing } = observed;
+        if self.processes.contains_key(&token) {
+            return;
+        }
+        let id = facts.key.id;
+        if let Some(before) = self.current.insert(id.pid, token)
+            && let Some(before) = self.remove(before, out)
+            && before.facts.key.id != id
+        {
+            self.bindings.spend(before.facts.key.id);
+        }
+        let decision = Decision::UNKNOWN;
+        let process =
+            Process { facts: Arc::new(facts), key, standing, decision, followed, parent, seen: self.scan };
+        self.processes.insert(token, process);
+        self.decide(token, out);
+    }
+
+    fn rename(&mut self, token: Token, comm: Box<str>, out: &mut Vec<Operation>) {
+        let Some(process) = self.processes.get_mut(&token) else { return };
+        if process.facts.comm == comm {
+            return;
+        }
+        Arc::make_mut(&mut process.facts).comm = comm;
+        self.decide(token, out);
+    }
+
+    fn exit(&mut self, token: Token, out: &mut Vec<Operation>) {
+        let Some(process) = self.remove(token, out) else { return };
+        let id = process.facts.key.id;
+        self.bindings.spend(id);
+        if self.current.get(&id.pid) == Some(&token) {
+            self.current.remove(&id.pid);
+            self.published.table.set(id.pid, None);
+        }
+    }
+
+    fn remove(&mut self, token: Token, out: &mut Vec<Operation>) -> Option<Process> {
+        let process = self.processes.remove(&token)?;
+        self.published.write().remove(&token);
+        if process.decision.is_profile() {
+            self.set_targets(self.targets - 1);
+            out.push(Operation::End { token });
+        }
+        Some(process)
+    }
+
+    /// Decides on a process that is known, and says what that changes.
+    fn decide(&mut self, token: Token, out: &mut Vec<Operation>) {
+        let Some(process) = self.processes.get(&token) else { return };
+        let before = process.decision;
+        let after = self.decision_for(token);
+        let Some(process) = self.processes.get_mut(&token) else { return };
+        process.decision = after;
+        let standing = match after.verdict {
+            Verdict::Profile => Standing::Profile { by_pid: after.is_by_pid(), follow: process.followed },
+            Verdict::Skip => Standing::Skip,
+            Verdict::Pending => Standing::Undecided,
+        };
+        if process.standing != standing {
+            process.standing = standing;
+            out.push(Operation::Set { key: process.key, token, standing });
+        }
+        let (facts, parent) = (process.facts.clone(), process.parent);
+        match (before.is_profile(), after.is_profile()) {
+            (false, true) => {
+                self.set_targets(self.targets + 1);
+                out.push(Operation::Start { token, facts: facts.clone(), decision: after, parent });
+            }
+            (true, false) => {
+                self.set_targets(self.targets - 1);
+                out.push(Operation::End { token });
+            }
+            _ => {}
+        }
+        self.published.table.set(facts.key.id.pid, Some(after));
+        self.published.write().insert(token, SelectedProcess { facts, decision: after });
+    }
+
+    fn decision_for(&mut self, token: Token) -> Decision {
+        let process = &self.processes[&token];
+        self.published.decided.fetch_add(1, Ordering::Relaxed);
+        let decision = if process.followed {
+            Decision::profile(Reason::Followed)
+        } else {
+            let id = process.facts.key.id;
+            let chosen = self.bindings.choose(id);
+            self.rules.decide(&process.facts, chosen, id.pid == self.agent)
+        };
+        if decision.is_profile() && !process.decision.is_profile() && self.targets >= self.limits.max_targets
+        {
+            self.published.refused.fetch_add(1, Ordering::Relaxed);
+            return Decision::skip(Reason::TooManyTargets);
+        }
+        decision
+    }
+
+    /// Other rules from now on. Processes for which nothing changes are not mentioned.
+    pub fn reload(&mut self, rules: RuleSet, out: &mut Vec<Operation>) {
+        self.bindings = Bindings::new(&rules);
+        self.rules = Arc::new(rules);
+        self.published.rules.store(self.rules.clone());
+        // In the order of their tokens, so that beyond the limit it is the newest that are refused; first those that
+        // leave, to make room.
+        let mut tokens: Vec<Token> = self.processes.keys().copied().collect();
+        tokens.sort_unstable_by_key(|token| (!self.processes[token].decision.is_profile(), *token));
+        for token in tokens {
+            self.decide(token, out);
+        }
+    }
+
+    /// A process, and all that descend from it from now on, are profiled whatever the rules say. False if it is not
+    /// known.
+    pub fn follow(&mut self, id: ProcessId, out: &mut Vec<Operation>) -> bool {
+        let Some(&token) = self.current.get(&id.pid) else { return false };
+        let Some(process) = self.processes.get_mut(&token).filter(|process| process.facts.key.id == id)
+        else {
+            return false;
+        };
+        process.followed = true;
+        self.decide(token, out);
+        true
+    }
+
+    /// A scan of all processes begins: each will be [`Event::Seen`].
+    pub fn begin_scan(&mut self) {
+        self.scan += 1;
+        self.repairs = Repairs::default();
+    }
+
+    /// The scan is complete, and all events that came before its end have been handled: what it has not seen is gone.
+    pub fn finish_scan(&mut self, out: &mut Vec<Operation>) -> Repairs {
+        let scan = self.scan;
+        let gone: Vec<Token> = self
+            .processes
+            .iter()
+            .filter(|(_, process)| process.seen < scan)
+            .map(|(&token, _)| token)
+            .collect();
+        for &token in &gone {
+            self.exit(token, out);
+        }
+        Repairs { gone: gone.len(), ..self.repairs }
+    }
+
+    fn decide_forgotten(&mut self, out: &mut Vec<Operation>) {
+        for pid in self.published.take_forgotten() {
+            if let Some(&token) = self.current.get(&pid) {
+                self.decide(token, out);
+            }
+        }
+    }
+
+    fn set_targets(&mut self, targets: usize) {
+        self.targets = targets;
+        self.published.targets.store(targets, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,6 @@
+//! The state machine, against single stories and against a naive model of it.
+#![allow(missing_docs)]
+
+mod model;
+mod readers;
+mod stories;

@@ -1,0 +1,159 @@
+//! A running `telegen agent`.
+
+use crate::{Metrics, Outcome, Profile, Response, Running, Scratch, http_get, record_files, telegen, until};
+use anyhow::{Context, Result, bail};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a test settles about its agent.
+#[derive(Debug)]
+pub struct AgentSettings<'a> {
+    /// `collection_interval`.
+    pub interval: &'a str,
+    /// `export.files.max_size`.
+    pub max_size: &'a str,
+    /// Further lines below `profiler:`, indented by two blanks.
+    pub rules: &'a str,
+}
+
+impl Default for AgentSettings<'_> {
+    fn default() -> Self {
+        Self { interval: "2s", max_size: "64MiB", rules: "" }
+    }
+}
+
+/// A running agent; killed when dropped.
+#[derive(Debug)]
+pub struct Agent {
+    /// The process.
+    pub running: Running,
+    health: SocketAddr,
+    profiles: PathBuf,
+    read: RefCell<BTreeMap<String, Profile>>,
+}
+
+impl Agent {
+    /// Writes a configuration, starts an agent with it, and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// If it ends or does not become ready.
+    pub fn start(scratch: &Scratch, settings: &AgentSettings<'_>) -> Result<Self> {
+        let profiles = scratch.join("profiles");
+        std::fs::create_dir_all(&profiles)?;
+        let health = free_address()?;
+        let AgentSettings { interval, max_size, rules } = settings;
+        let directory = profiles.display();
+        let config = format!(
+            "profiler:\n  collection_interval: {interval}\n{rules}  server:\n    health_listen: {health}\n  \
+             export:\n    files:\n      directory: {directory}\n      max_size: {max_size}\n"
+        );
+        let config = scratch.write("agent.yaml", &config)?;
+        let mut command = telegen(["agent", "--config"])?;
+        let mut agent = Self {
+            running: Running::spawn(command.arg(config))?,
+            health,
+            profiles,
+            read: RefCell::default(),
+        };
+        agent.wait_until_ready()?;
+        Ok(agent)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let health = self.health;
+        until(Duration::from_secs(60), "the agent to be ready", || {
+            if !self.running.is_running()? {
+                bail!("the agent has ended: {}", self.running.wait(Duration::ZERO)?);
+            }
+            let ready = http_get(health, "/readyz").is_ok_and(|response| response.status == 200);
+            Ok(ready.then_some(()))
+        })
+        .with_context(|| self.running.stderr().unwrap_or_default())
+    }
+
+    /// Asks its health listener.
+    ///
+    /// # Errors
+    ///
+    /// If there is no answer.
+    pub fn get(&self, path: &str) -> Result<Response> {
+        http_get(self.health, path)
+    }
+
+    /// Its metrics.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be had.
+    pub fn metrics(&self) -> Result<Metrics> {
+        Metrics::parse(&self.get("/metrics")?.body)
+    }
+
+    /// What it has logged so far.
+    ///
+    /// # Errors
+    ///
+    /// If the file that holds it cannot be read.
+    pub fn log(&self) -> Result<String> {
+        self.running.stderr()
+    }
+
+    /// The directory it exports to.
+    pub fn directory(&self) -> &Path {
+        &self.profiles
+    }
+
+    /// The profiles it has written, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is no whole profile.
+    pub fn profiles(&self) -> Result<Vec<Profile>> {
+        // A file that is there is whole and never changes: each is read once.
+        let mut read = self.read.borrow_mut();
+        let mut profiles = Vec::new();
+        for name in record_files(&self.profiles)?.into_iter().filter(|name| name.ends_with(".pb.gz")) {
+            let profile = match read.entry(name) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let profile = Profile::read(&self.profiles.join(new.key()))?;
+                    new.insert(profile)
+                }
+            };
+            profiles.push(profile.clone());
+        }
+        profiles.sort_by_key(|profile| profile.start);
+        Ok(profiles)
+    }
+
+    /// Waits for its next profiles, until something holds for the list of all.
+    ///
+    /// # Errors
+    ///
+    /// If it does not within a minute.
+    pub fn wait_for_profiles(&self, what: &str, holds: impl Fn(&[Profile]) -> bool) -> Result<Vec<Profile>> {
+        until(Duration::from_secs(60), what, || {
+            let profiles = self.profiles()?;
+            Ok(holds(&profiles).then_some(profiles))
+        })
+    }
+
+    /// Ends it by SIGTERM; it must exit with 0.
+    ///
+    /// # Errors
+    ///
+    /// If it exits otherwise.
+    pub fn terminate(&mut self) -> Result<Outcome> {
+        self.running.terminate()?.expect_code(0)
+    }
+}
+
+/// An address of the loopback device that nobody listens at.
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}

@@ -1,0 +1,50 @@
+//! Recordings by `telegen record`.
+
+use crate::{Outcome, Profile, run, telegen};
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a recording may take beyond the time it was asked to record for.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A recording that has succeeded.
+#[derive(Debug)]
+pub struct Recording {
+    /// What the command said.
+    pub outcome: Outcome,
+    /// What it wrote, decoded.
+    pub profile: Profile,
+    /// The file it wrote.
+    pub path: PathBuf,
+}
+
+/// Runs `telegen record -o DIRECTORY/record.pb.gz ARGUMENTS…`, which must exit with 0, and reads the profile.
+///
+/// # Errors
+///
+/// If the command fails, or the file is no profile.
+pub fn record(directory: &Path, arguments: &[&str]) -> Result<Recording> {
+    let path = directory.join("record.pb.gz");
+    let output = path.to_str().context("scratch paths are UTF-8")?;
+    let mut command = telegen(["record", "-o", output].iter().chain(arguments))?;
+    let outcome = run(command.current_dir(directory), PATIENCE)?.expect_code(0)?;
+    let profile = Profile::read(&path).with_context(|| outcome.to_string())?;
+    Ok(Recording { outcome, profile, path })
+}
+
+/// The names of the files in a directory, sorted.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub fn record_files(directory: &Path) -> Result<Vec<String>> {
+    let entries =
+        std::fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}

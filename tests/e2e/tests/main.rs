@@ -1,0 +1,30 @@
+//! End-to-end tests of `telegen`: real programs under the real BPF. They need root and run one at a time.
+
+mod accuracy;
+mod agent_files;
+mod agent_http;
+mod agent_idle;
+mod agent_log;
+mod agent_reload;
+mod agent_shutdown;
+mod broken_executables;
+mod command;
+mod config;
+mod doctor;
+mod exit_status;
+mod formats;
+mod help;
+mod hostile_names;
+mod labels;
+mod lifecycle;
+mod output_file;
+mod permissions;
+mod pid_namespace;
+mod pid_reuse;
+mod selection;
+mod short_lives;
+mod signals;
+mod summary;
+mod symbols;
+mod targets;
+mod wait;
