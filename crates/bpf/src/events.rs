@@ -2,7 +2,7 @@
 
 use crate::abi::{RawEvent, State, read_field, text, token_of};
 use crate::{Error, sys};
-use libbpf_rs::{MapCore, RingBuffer, RingBufferBuilder};
+use libbpf_rs::{Map, MapHandle, RingBuffer, RingBufferBuilder};
 use std::mem::offset_of;
 use std::os::fd::BorrowedFd;
 use telegen_model::{Generation, KernelKey, Pid, ProcessId, ProcessKey, StartTime, Token, base_name};
@@ -51,28 +51,39 @@ pub struct Event {
     pub time_ns: u64,
 }
 
+/// The ring of lifecycle events, before it has a reader.
+pub struct EventRing(MapHandle);
+
 /// Hands lifecycle events to its thread, in the order in which they happened.
 pub struct EventReader {
     ring: RingBuffer<'static>,
 }
 
-impl EventReader {
-    pub(crate) fn new(map: &dyn MapCore, mut handle: impl FnMut(Event) + 'static) -> Result<Self, Error> {
+impl EventRing {
+    pub(crate) fn new(map: &Map<'_>) -> Result<Self, Error> {
+        MapHandle::try_from(map)
+            .map(Self)
+            .map_err(|source| Error::Attach { program: "the ring of events".into(), source })
+    }
+
+    /// A reader whose thread calls `handle` for each event.
+    pub fn reader(&self, mut handle: impl FnMut(Event) + 'static) -> Result<EventReader, Error> {
         let failed =
             |source: libbpf_rs::Error| Error::Attach { program: "the ring of events".into(), source };
         let mut builder = RingBufferBuilder::new();
         builder
-            .add(map, move |bytes: &[u8]| {
+            .add(&self.0, move |bytes: &[u8]| {
                 if let Some(event) = parse(bytes) {
                     handle(event);
                 }
                 0
             })
             .map_err(failed)?;
-        // The map's descriptor is looked at in `build` only; what remains is libbpf's own mapping of it.
-        Ok(Self { ring: builder.build().map_err(failed)? })
+        Ok(EventReader { ring: builder.build().map_err(failed)? })
     }
+}
 
+impl EventReader {
     /// A descriptor that is readable while there are events.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         sys::ring_descriptor(&self.ring)

@@ -4,16 +4,21 @@ use crate::abi::{MAX_CPUS, MAX_USER_FRAMES, RawConstants};
 use crate::perf::Clocks;
 use crate::privileges::missing_capabilities;
 use crate::sys::{self, SharedMemory};
-use crate::{Clock, CpuSet, Decider, Error, Event, EventReader, SampleRings, Scanner, Shared};
+use crate::{Clock, CpuSet, Decider, Error, EventRing, SampleRings, Scanner, Shared};
 use libbpf_rs::{
     Link, MapCore, MapFlags, MapImpl, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut, set_print,
 };
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/telegen.bpf.o"));
 const BTF: &str = "/sys/kernel/btf/vmlinux";
+/// Names another place to look for the kernel's BTF.
+const BTF_VARIABLE: &str = "TELEGEN_BTF_PATH";
+const IDENTIFY: &str = "tg_identify";
+/// The programs that list processes: all, and their `argv[0]`.
+pub(crate) const SCAN: [&str; 2] = ["tg_scan", "tg_scan_argv0"];
 const LIFECYCLE: [&str; 5] = ["tg_fork", "tg_exec", "tg_exit", "tg_free", "tg_rename"];
 
 /// What the programs shall do.
@@ -33,7 +38,7 @@ pub struct Options {
 pub struct Kernel {
     object: Object,
     shared: Shared,
-    rings: Option<SampleRings>,
+    rings: SampleRings,
     lifecycle: Vec<Link>,
     clocks: Clocks,
 }
@@ -41,30 +46,21 @@ pub struct Kernel {
 impl Kernel {
     /// Loads the programs; none of them runs yet.
     pub fn load(options: &Options) -> Result<Self, Error> {
-        let missing = missing_capabilities();
-        if !missing.is_empty() {
-            return Err(Error::NotPermitted { missing });
-        }
-        if !Path::new(BTF).exists() {
-            return Err(Error::NoBtf { path: BTF.into() });
-        }
         let cpus = CpuSet::possible()?;
         if let Some(cpu) = cpus.iter().find(|&cpu| cpu as usize >= MAX_CPUS) {
             return Err(Error::TooManyCpus { cpu, limit: MAX_CPUS });
         }
-        let (object, log) = with_log(|| open(options, cpus.len()).and_then(OpenObject::load));
-        let object = object.map_err(|source| Error::Load { source, log })?;
+        let object = load(|| open(options, cpus.len()))?;
         let rings = SampleRings::create(cpus.len(), options.sample_hz)?;
-        let mut kernel = Self {
+        let kernel = Self {
             shared: map_shared(&object)?,
             object,
-            rings: None,
+            rings,
             lifecycle: Vec::new(),
             clocks: Clocks::new(options.clock, options.sample_hz),
         };
-        kernel.install_rings(rings)?;
-        sys::run_program(kernel.program("tg_identify")?.as_fd())
-            .map_err(|source| Error::Kernel { action: "asking the kernel who the agent is", source })?;
+        kernel.install_rings()?;
+        identify(&kernel.object)?;
         Ok(kernel)
     }
 
@@ -102,17 +98,17 @@ impl Kernel {
 
     /// What reads the list of processes.
     pub fn scanner(&self) -> Result<Scanner, Error> {
-        Ok(Scanner::new(self.iterator("tg_scan")?, self.iterator("tg_scan_argv0")?))
+        Scanner::of(&self.object)
     }
 
-    /// A reader of lifecycle events, which calls `handle` on the thread that waits for them.
-    pub fn event_reader(&self, handle: impl FnMut(Event) + 'static) -> Result<EventReader, Error> {
-        EventReader::new(&self.map("tg_events")?, handle)
+    /// The ring of lifecycle events.
+    pub fn event_ring(&self) -> Result<EventRing, Error> {
+        EventRing::new(&self.map("tg_events")?)
     }
 
-    /// The rings of samples, once.
-    pub fn take_sample_rings(&mut self) -> Option<SampleRings> {
-        self.rings.take()
+    /// The rings of samples, for the one thread that reads them.
+    pub fn sample_rings(&self) -> Result<SampleRings, Error> {
+        self.rings.duplicate()
     }
 
     /// The counters, and what else the programs share.
@@ -123,30 +119,20 @@ impl Kernel {
     /// Bytes that the kernel holds for all maps, as it reports them itself (`memlock` in `fdinfo`; an estimate before
     /// Linux 6.4).
     pub fn map_bytes(&self) -> u64 {
-        let rings = self.rings.iter().flat_map(|rings| rings.maps()).map(|map| map.as_fd().as_raw_fd());
+        let rings = self.rings.maps().iter().map(|map| map.as_fd().as_raw_fd());
         self.object.maps().map(|map| map.as_fd().as_raw_fd()).chain(rings).map(memlock_bytes).sum()
     }
 
-    fn install_rings(&mut self, rings: SampleRings) -> Result<(), Error> {
+    fn install_rings(&self) -> Result<(), Error> {
         let outer = self.map("tg_rings")?;
-        for (slot, ring) in rings.maps().iter().enumerate() {
+        for (slot, ring) in self.rings.maps().iter().enumerate() {
             let key = (slot as u32).to_ne_bytes();
             let value = ring.as_fd().as_raw_fd().to_ne_bytes();
             outer
                 .update(&key, &value, MapFlags::ANY)
                 .map_err(|source| Error::Load { source, log: vec!["entering the sample rings".into()] })?;
         }
-        self.rings = Some(rings);
         Ok(())
-    }
-
-    fn iterator(&self, name: &'static str) -> Result<OwnedFd, Error> {
-        let link = self
-            .program(name)?
-            .attach_iter_with_opts(libbpf_rs::IterOpts::None)
-            .map_err(|source| Error::Attach { program: name.into(), source })?;
-        sys::duplicate(link.as_fd())
-            .map_err(|source| Error::Kernel { action: "duplicating an iterator's descriptor", source })
     }
 
     fn program(&self, name: &'static str) -> Result<ProgramMut<'_>, Error> {
@@ -156,6 +142,54 @@ impl Kernel {
     fn map(&self, name: &'static str) -> Result<MapImpl<'_>, Error> {
         find_map(&self.object, name)
     }
+}
+
+/// Where the kernel's BTF is looked for.
+pub fn btf_path() -> PathBuf {
+    std::env::var_os(BTF_VARIABLE).map_or_else(|| BTF.into(), PathBuf::from)
+}
+
+/// Loads what `open` has opened, after asking what would otherwise only show as an error number.
+fn load(open: impl FnOnce() -> Result<OpenObject, libbpf_rs::Error>) -> Result<Object, Error> {
+    let missing = missing_capabilities();
+    if !missing.is_empty() {
+        return Err(Error::NotPermitted { missing });
+    }
+    let path = btf_path();
+    if !path.exists() {
+        return Err(Error::NoBtf { path });
+    }
+    let (object, log) = with_log(|| open().and_then(OpenObject::load));
+    object.map_err(|source| Error::Load { source, log })
+}
+
+/// Loads the programs that read the list of processes, and nothing else.
+pub(crate) fn load_scan() -> Result<Object, Error> {
+    let object = load(|| {
+        let mut object = ObjectBuilder::default().name("telegen")?.open_memory(OBJECT)?;
+        for mut program in object.progs_mut() {
+            let wanted = program.name().to_str().is_some_and(|name| SCAN.contains(&name) || name == IDENTIFY);
+            program.set_autoload(wanted);
+        }
+        Ok(object)
+    })?;
+    identify(&object)?;
+    Ok(object)
+}
+
+/// Tells the programs who the agent is.
+fn identify(object: &Object) -> Result<(), Error> {
+    sys::run_program(find_program(object, IDENTIFY)?.as_fd())
+        .map_err(|source| Error::Kernel { action: "asking the kernel who the agent is", source })
+}
+
+/// An iterator of processes, as a link that can be opened again and again.
+pub(crate) fn iterator(object: &Object, name: &'static str) -> Result<OwnedFd, Error> {
+    let link = find_program(object, name)?
+        .attach_iter_with_opts(libbpf_rs::IterOpts::None)
+        .map_err(|source| Error::Attach { program: name.into(), source })?;
+    sys::duplicate(link.as_fd())
+        .map_err(|source| Error::Kernel { action: "duplicating an iterator's descriptor", source })
 }
 
 fn find_program<'a>(object: &'a Object, name: &'static str) -> Result<ProgramMut<'a>, Error> {

@@ -11,8 +11,8 @@
 //!   way, all of it goes.
 //! * This crate knows neither rules nor symbols, neither YAML nor HTTP.
 //!
-//! [`Kernel::load`] verifies and loads; the parts that other threads own ([`Decider`], [`Scanner`], [`EventReader`],
-//! [`SampleReader`]) are taken from it and are `Send`.
+//! [`Kernel::load`] verifies and loads; the parts that other threads own ([`Decider`], [`Scanner`], [`EventRing`],
+//! [`SampleRings`]) are taken from it and are `Send`.
 
 mod abi;
 mod cpus;
@@ -32,8 +32,8 @@ pub use abi::State;
 pub use cpus::CpuSet;
 pub use decide::{Decider, Outcome, StateChange};
 pub use error::Error;
-pub use events::{Event, EventKind, EventReader};
-pub use kernel::{Kernel, Options};
+pub use events::{Event, EventKind, EventReader, EventRing};
+pub use kernel::{Kernel, Options, btf_path};
 pub use perf::Clock;
 pub use privileges::{Capability, missing_capabilities};
 pub use samples::{Sample, SampleReader, SampleRings};

@@ -72,6 +72,11 @@ impl SampleRings {
             .map_err(|source| Error::Load { source, log: vec![format!("creating a ring of {bytes} bytes")] })
     }
 
+    pub(crate) fn duplicate(&self) -> Result<Self, Error> {
+        let failed = |source| Error::Attach { program: "the rings of samples".into(), source };
+        self.0.iter().map(MapHandle::try_from).collect::<Result<_, _>>().map(Self).map_err(failed)
+    }
+
     pub(crate) fn maps(&self) -> &[MapHandle] {
         &self.0
     }

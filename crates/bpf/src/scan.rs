@@ -1,7 +1,9 @@
 //! All processes in one read.
 
 use crate::abi::{RawScanned, RawScannedArgv0, State, read_field, text, token_of};
+use crate::kernel::{SCAN, iterator, load_scan};
 use crate::{Error, sys};
+use libbpf_rs::Object;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
@@ -27,11 +29,21 @@ pub struct Scanned {
 pub struct Scanner {
     processes: OwnedFd,
     argv0: OwnedFd,
+    /// What holds the programs, if nobody else does.
+    _object: Option<Object>,
 }
 
 impl Scanner {
-    pub(crate) fn new(processes: OwnedFd, argv0: OwnedFd) -> Self {
-        Self { processes, argv0 }
+    /// Loads only what is needed to list processes.
+    pub fn load() -> Result<Self, Error> {
+        let object = load_scan()?;
+        let scanner = Self::of(&object)?;
+        Ok(Self { _object: Some(object), ..scanner })
+    }
+
+    pub(crate) fn of(object: &Object) -> Result<Self, Error> {
+        let [processes, argv0] = SCAN;
+        Ok(Self { processes: iterator(object, processes)?, argv0: iterator(object, argv0)?, _object: None })
     }
 
     /// All processes and kernel threads that are visible from the agent's pid namespace, without `argv[0]`.

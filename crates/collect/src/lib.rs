@@ -20,5 +20,5 @@ pub use collector::{Collector, Losses};
 pub use image::ImageFacts;
 pub use interval::{Frame, Interval, Marker, Row};
 pub use module::{Module, ModuleFile};
-pub use profile::{ExtraLabels, ProfileAssembler};
+pub use profile::{AssemblerFigures, ExtraLabels, ProfileAssembler};
 pub use stack_table::{Flaws, Tick};

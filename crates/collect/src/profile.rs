@@ -1,22 +1,222 @@
 //! An interval's frames get their names.
 
-use crate::interval::{Frame, Interval, Marker, Row};
+use crate::interval::{Frame, Interval, Row};
 use crate::module::Module;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 use telegen_model::{
-    Function, LabelSetId, LabelValue, Line, Location, LocationId, LocationKind, Mapping, MappingId, Profile,
-    ProfileBuilder, ProfileKind, StringId, base_name,
+    FileOffset, Function, LabelSetId, LabelValue, Line, Location, LocationId, LocationKind, Mapping, Profile,
+    ProfileBuilder, ProfileKind, StackId, StringId, base_name,
 };
-use telegen_symbolize::{KernelSymbols, Symbolizer};
+use telegen_symbolize::{Budget, KernelSymbols, Place, Source, SourceFrame, Symbolizer};
 
 /// Labels that every sample gets beside those of its process: `host.name`, `external_labels`.
 pub type ExtraLabels = BTreeMap<String, String>;
+
+/// Where kernel frames belong, as perf calls it.
+const KERNEL: &str = "[kernel.kallsyms]";
+/// Where the upper half of the address space begins, on every 64-bit architecture.
+const KERNEL_START: u64 = 1 << 63;
 
 /// Turns intervals into profiles. One thread owns it, and with it the symbols.
 pub struct ProfileAssembler {
     symbolizer: Symbolizer,
     kernel: Option<KernelSymbols>,
     labels: ExtraLabels,
+}
+
+/// What the assembler holds, and what went wrong.
+#[derive(Clone, Debug)]
+pub struct AssemblerFigures {
+    /// Bytes of user symbols and debug information.
+    pub symbol_bytes: usize,
+    /// Bytes of kernel symbols.
+    pub kernel_symbol_bytes: usize,
+    /// Files that gave fewer names than they might have, by reason.
+    pub failures: Vec<(&'static str, u64)>,
+}
+
+impl ProfileAssembler {
+    /// An assembler that puts `labels` on every sample.
+    pub fn new(labels: ExtraLabels) -> Self {
+        Self { symbolizer: Symbolizer::new(Budget::default()), kernel: None, labels }
+    }
+
+    /// The profile of an interval. Kernel symbols are read when the first kernel frame is met.
+    pub fn assemble(&mut self, interval: &Interval) -> Profile {
+        let builder = ProfileBuilder::new(ProfileKind::Cpu, interval.start, interval.period_ns);
+        let mut assembly = Assembly { builder, locations: HashMap::default() };
+        assembly.locate_user_frames(interval, &mut self.symbolizer);
+        if interval.frames.iter().any(|frame| matches!(frame, Frame::Kernel(_))) {
+            let kernel = self.kernel.get_or_insert_with(read_kernel_symbols);
+            assembly.locate_kernel_frames(interval, kernel);
+        }
+        let common = assembly.common_labels(&self.labels);
+        for row in &interval.rows {
+            let stack = assembly.stack(interval.frames_of(row));
+            let labels = assembly.labels(interval, row, &common);
+            assembly.builder.add(stack, labels, row.count, row.count * interval.period_ns);
+        }
+        assembly.builder.finish(interval.duration)
+    }
+
+    /// What is held, and what went wrong so far.
+    pub fn figures(&self) -> AssemblerFigures {
+        let figures = self.symbolizer.figures();
+        AssemblerFigures {
+            symbol_bytes: figures.cache_bytes + figures.debug_info_bytes as usize,
+            kernel_symbol_bytes: self.kernel.as_ref().map_or(0, KernelSymbols::bytes),
+            failures: self.symbolizer.failures().map(|(failure, count)| (failure.name(), count)).collect(),
+        }
+    }
+}
+
+/// Without them kernel frames are addresses; that is all that is lost.
+fn read_kernel_symbols() -> KernelSymbols {
+    let symbols = KernelSymbols::read_from(Path::new("/proc/kallsyms")).unwrap_or_default();
+    if symbols.is_empty() {
+        tracing::warn!(
+            hidden = symbols.is_hidden(),
+            "no kernel symbols: kernel frames are shown as addresses (CAP_SYSLOG or kernel.kptr_restrict=0 is needed)"
+        );
+    }
+    symbols
+}
+
+/// A profile being put together.
+struct Assembly {
+    builder: ProfileBuilder,
+    locations: HashMap<Frame, LocationId, RandomState>,
+}
+
+impl Assembly {
+    /// All places of each module at once, so that its file is gone through once.
+    fn locate_user_frames(&mut self, interval: &Interval, symbolizer: &mut Symbolizer) {
+        let mut offsets: Vec<Vec<FileOffset>> = vec![Vec::new(); interval.modules.len()];
+        for frame in &interval.frames {
+            if let Frame::User { module, offset } = *frame {
+                offsets[module as usize].push(offset);
+            }
+        }
+        for (number, (module, mut offsets)) in (0..).zip(interval.modules.iter().zip(offsets)) {
+            offsets.sort_unstable();
+            offsets.dedup();
+            let places = places(module, &offsets, symbolizer);
+            for (offset, place) in offsets.into_iter().zip(places) {
+                let location = self.user_location(module, &place);
+                self.locations.insert(Frame::User { module: number, offset }, location);
+            }
+        }
+    }
+
+    fn user_location(&mut self, module: &Module, place: &Place) -> LocationId {
+        let path = self.builder.string(&module.path);
+        let segment = place.segment.map_or((0, 0, 0), |segment| {
+            (segment.address, segment.address.saturating_add(segment.memory_bytes), segment.offset)
+        });
+        let (start, limit, file_offset) = segment;
+        let mapping = Mapping { path, build_id: module.build_id().cloned(), start, limit, file_offset };
+        let mapping = Some(self.builder.mapping(mapping));
+        let lines = place.frames.iter().map(|frame| self.line(frame)).collect();
+        self.builder.location(Location { mapping, address: place.address, kind: LocationKind::User, lines })
+    }
+
+    fn line(&mut self, frame: &SourceFrame) -> Line {
+        let (name, system_name) = (self.builder.string(&frame.name), self.builder.string(&frame.system_name));
+        let file = self.builder.string(&frame.file);
+        let function =
+            self.builder.function(Function { name, system_name, file, start_line: frame.start_line });
+        Line { function, line: frame.line }
+    }
+
+    fn locate_kernel_frames(&mut self, interval: &Interval, symbols: &KernelSymbols) {
+        let path = self.builder.string(KERNEL);
+        let kernel = Mapping { path, build_id: None, start: KERNEL_START, limit: u64::MAX, file_offset: 0 };
+        let mapping = Some(self.builder.mapping(kernel));
+        for &frame in &interval.frames {
+            let Frame::Kernel(address) = frame else { continue };
+            if self.locations.contains_key(&frame) {
+                continue;
+            }
+            let (name, module) = match symbols.lookup(address) {
+                Some(symbol) => (symbol.name.to_owned(), symbol.module),
+                None => (format!("[kernel+{address:#x}]"), None),
+            };
+            let name = self.builder.string(&name);
+            let file =
+                module.map_or(StringId::default(), |module| self.builder.string(&format!("[{module}]")));
+            let function = self.builder.function(Function { name, system_name: name, file, start_line: 0 });
+            let lines = vec![Line { function, line: 0 }];
+            let location = Location { mapping, address, kind: LocationKind::Kernel, lines };
+            let location = self.builder.location(location);
+            self.locations.insert(frame, location);
+        }
+    }
+
+    fn stack(&mut self, frames: &[Frame]) -> StackId {
+        let mut stack = Vec::with_capacity(frames.len());
+        for frame in frames {
+            let location = match frame {
+                Frame::Marker(marker) => Some(self.builder.marker(marker.name())),
+                located => self.locations.get(located).copied(),
+            };
+            stack.extend(location);
+        }
+        self.builder.stack(stack)
+    }
+
+    fn common_labels(&mut self, labels: &ExtraLabels) -> Vec<(StringId, LabelValue)> {
+        let label = |(key, value): (&String, &String)| {
+            (self.builder.string(key), LabelValue::Text(self.builder.string(value)))
+        };
+        labels.iter().map(label).collect()
+    }
+
+    fn labels(&mut self, interval: &Interval, row: &Row, common: &[(StringId, LabelValue)]) -> LabelSetId {
+        let image = &interval.images[row.image as usize];
+        let facts = &image.process;
+        let name_end = row.thread_name.iter().position(|&byte| byte == 0).unwrap_or(row.thread_name.len());
+        let thread_name = String::from_utf8_lossy(&row.thread_name[..name_end]);
+        let name = facts.display_name();
+        let mut labels = common.to_vec();
+        let mut text = |key: &str, value: &str| {
+            if !value.is_empty() {
+                labels.push((self.builder.string(key), LabelValue::Text(self.builder.string(value))));
+            }
+        };
+        text("process.executable.name", name);
+        text("process.executable.path", facts.executable.as_deref().unwrap_or_default());
+        text("thread.name", &thread_name);
+        text("service.name", name);
+        text("target", &image.target);
+        labels.push((self.builder.string("process.pid"), LabelValue::Number(facts.key.id.pid.0.into())));
+        labels.push((self.builder.string("thread.id"), LabelValue::Number(row.tid.0.into())));
+        self.builder.label_set(labels)
+    }
+}
+
+fn places(module: &Arc<Module>, offsets: &[FileOffset], symbolizer: &mut Symbolizer) -> Vec<Arc<Place>> {
+    let name = base_name(&module.path);
+    match &module.file {
+        Some(file) => {
+            symbolizer.symbolize(Source { id: &file.id, file: file.open.as_ref(), module: name }, offsets)
+        }
+        None => offsets.iter().map(|&offset| Arc::new(without_file(&module.path, offset))).collect(),
+    }
+}
+
+/// A place in memory that no file stands behind.
+fn without_file(name: &str, offset: FileOffset) -> Place {
+    let name = format!("[{}+{:#x}]", name.trim_matches(['[', ']']), offset.0);
+    let frame = SourceFrame {
+        system_name: name.clone().into(),
+        name: name.into(),
+        file: Box::default(),
+        line: 0,
+        start_line: 0,
+    };
+    Place { address: offset.0, segment: None, frames: vec![frame] }
 }

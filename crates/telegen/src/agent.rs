@@ -1,0 +1,252 @@
+//! `telegen agent`: profiles, interval after interval, until told to stop.
+
+use crate::engine::{Engine, EngineOptions, HOUSEKEEPING_INTERVAL, Observer, Stopped};
+use crate::failure::{Failure, Status};
+use crate::http::{Health, HealthServer};
+use crate::metrics::{Metrics, SampleOutcome};
+use crate::settings::Settings;
+use crate::signals::Signals;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use telegen_config::{Config, Overrides};
+use telegen_export::FileSink;
+use telegen_model::Profile;
+
+/// How often signals and clocks are looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Where the agent's settings come from.
+pub(crate) struct AgentOptions {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) overrides: Overrides,
+}
+
+/// Runs until a signal ends it.
+pub(crate) fn run(options: AgentOptions, settings: Settings) -> Result<(), Failure> {
+    let signals = Signals::catch().map_err(|error| Failure::new(Status::Failed, error))?;
+    signals.catch_reload().map_err(|error| Failure::new(Status::Failed, error))?;
+    let metrics = Arc::new(Metrics::new());
+    let state = Arc::new(State { metrics: metrics.clone(), running: Mutex::new(None) });
+    let listen = settings.config().server.health_listen;
+    let server = HealthServer::start(listen, state.clone()).map_err(|error| {
+        Failure::message(Status::Failed, format!("cannot listen at {listen} (server.health_listen): {error}"))
+    })?;
+    tracing::info!(address = %server.address(), "listening for probes and scrapers");
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    metrics.set_config(settings.config(), Ok(()));
+    let watched = options.file.as_deref().map(FileState::of);
+    let mut agent = Agent { options, settings, metrics, state, profiler: None, sink: None, watched };
+    agent.apply()?;
+    agent.run(&signals)?;
+    agent.stop()
+}
+
+/// What the HTTP side sees.
+struct State {
+    metrics: Arc<Metrics>,
+    running: Mutex<Option<Running>>,
+}
+
+/// Whether there is something to be ready.
+#[derive(Clone)]
+enum Running {
+    Profiling(Observer),
+    /// `enabled: false`
+    Disabled,
+}
+
+impl State {
+    fn set(&self, running: Option<Running>) {
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
+    }
+
+    fn get(&self) -> Option<Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Health for State {
+    fn ready(&self) -> Result<(), String> {
+        match self.get() {
+            Some(_) => Ok(()),
+            None => Err("programs are not attached, or the first scan is not done".into()),
+        }
+    }
+
+    fn metrics(&self) -> String {
+        if let Some(Running::Profiling(observer)) = self.get() {
+            observer.refresh();
+        }
+        self.metrics.render()
+    }
+}
+
+struct Agent {
+    options: AgentOptions,
+    settings: Settings,
+    metrics: Arc<Metrics>,
+    state: Arc<State>,
+    profiler: Option<Profiler>,
+    sink: Option<FileSink>,
+    watched: Option<FileState>,
+}
+
+/// The engine, and when its interval ends.
+struct Profiler {
+    engine: Engine,
+    options: EngineOptions,
+    next_flush: Instant,
+}
+
+/// Enough of a file to see that it has been replaced, a ConfigMap's swapped link included.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct FileState(Option<(u64, u64, i64, i64, u64)>);
+
+impl FileState {
+    fn of(path: &Path) -> Self {
+        let facts = |file: fs::Metadata| (file.dev(), file.ino(), file.mtime(), file.mtime_nsec(), file.size());
+        Self(fs::metadata(path).ok().map(facts))
+    }
+}
+
+impl Agent {
+    /// Makes what runs what the settings say, touching only what has to change.
+    fn apply(&mut self) -> Result<(), Failure> {
+        let config = self.settings.config();
+        self.sink = sink(config)?;
+        if !config.enabled || !config.cpu.enabled {
+            tracing::info!("profiling is disabled");
+            self.stop()?;
+            self.state.set(Some(Running::Disabled));
+            return Ok(());
+        }
+        let options = self.settings.engine_options();
+        if let Some(profiler) = &self.profiler
+            && profiler.options == options
+        {
+            self.log_filter();
+            profiler.engine.reload(self.settings.rules.clone())?;
+            return Ok(());
+        }
+        self.stop()?;
+        self.log_filter();
+        let engine = Engine::start(self.settings.rules.clone(), &options, self.metrics.clone())?;
+        self.state.set(Some(Running::Profiling(engine.observe())));
+        let next_flush = Instant::now() + self.settings.config().collection_interval;
+        self.profiler = Some(Profiler { engine, options, next_flush });
+        Ok(())
+    }
+
+    fn log_filter(&self) {
+        tracing::info!(summary = self.settings.rules.summary(), "initialized process filter");
+    }
+
+    fn run(&mut self, signals: &Signals) -> Result<(), Failure> {
+        let mut next_housekeeping = Instant::now() + HOUSEKEEPING_INTERVAL;
+        while !signals.end() {
+            std::thread::sleep(TICK);
+            let now = Instant::now();
+            if self.profiler.as_ref().is_some_and(|profiler| profiler.next_flush <= now) {
+                self.flush()?;
+            }
+            if now >= next_housekeeping {
+                next_housekeeping = now + HOUSEKEEPING_INTERVAL;
+                if let Some(profiler) = &mut self.profiler {
+                    profiler.engine.follow_cpus();
+                }
+                if signals.take_reload() || self.file_has_changed() {
+                    self.reload()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn file_has_changed(&mut self) -> bool {
+        let Some(path) = &self.options.file else { return false };
+        let now = Some(FileState::of(path));
+        let changed = now != self.watched;
+        self.watched = now;
+        changed
+    }
+
+    /// Takes over a new configuration, or keeps the one that runs if it is wrong.
+    fn reload(&mut self) -> Result<(), Failure> {
+        match Settings::load(self.options.file.as_deref(), &self.options.overrides) {
+            Ok(settings) => {
+                let listen = self.settings.config().server.health_listen;
+                if settings.config().server.health_listen != listen {
+                    tracing::warn!("server.health_listen has changed; that needs a restart");
+                }
+                self.metrics.set_config(settings.config(), Ok(()));
+                tracing::info!("the configuration has been reloaded");
+                self.settings = settings;
+                self.apply()
+            }
+            Err(failure) => {
+                self.metrics.set_config(self.settings.config(), Err(()));
+                tracing::error!("the new configuration is wrong, the last good one stays in force: {failure}");
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends the interval and hands its profile over.
+    fn flush(&mut self) -> Result<(), Failure> {
+        let interval = self.settings.config().collection_interval;
+        let Some(profiler) = &mut self.profiler else { return Ok(()) };
+        profiler.next_flush += interval;
+        // After a pause of the machine the missed intervals are not made up for.
+        profiler.next_flush = profiler.next_flush.max(Instant::now());
+        let profile = profiler.engine.flush()?.recv().map_err(|_| Stopped)?;
+        self.export(&profile);
+        Ok(())
+    }
+
+    fn export(&mut self, profile: &Profile) {
+        let samples = profile.total_count();
+        if samples == 0 {
+            return;
+        }
+        let Some(sink) = &mut self.sink else {
+            self.metrics.count_samples(SampleOutcome::NoSink, samples);
+            return;
+        };
+        match sink.write(profile) {
+            Ok(path) => {
+                tracing::debug!(samples, file = %path.display(), "wrote a profile");
+                self.metrics.count_export("files", Ok(()));
+                self.metrics.count_samples(SampleOutcome::Exported, samples);
+            }
+            Err(error) => {
+                tracing::error!(%error, samples, "cannot write a profile");
+                self.metrics.count_export("files", Err(()));
+                self.metrics.count_samples(SampleOutcome::ExportFailed, samples);
+            }
+        }
+    }
+
+    /// Stops profiling; the last interval is handed over.
+    fn stop(&mut self) -> Result<(), Failure> {
+        let Some(profiler) = self.profiler.take() else { return Ok(()) };
+        self.state.set(None);
+        let profile = profiler.engine.stop()?;
+        self.export(&profile);
+        Ok(())
+    }
+}
+
+fn sink(config: &Config) -> Result<Option<FileSink>, Failure> {
+    let files = &config.export.files;
+    let Some(directory) = &files.directory else {
+        tracing::warn!("export.files.directory is not set: profiles are made, counted and thrown away");
+        return Ok(None);
+    };
+    let sink = FileSink::open(directory, files.max_size_bytes, files.max_age);
+    sink.map(Some).map_err(|error| Failure::new(Status::Failed, error))
+}

@@ -1,0 +1,172 @@
+//! The thread `tg-drain`: samples out of their rings, into the collector.
+
+use super::waker::{Inbox, Sender, channel};
+use std::io;
+use std::rc::Rc;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TryRecvError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+use telegen_bpf::{Sample, SampleReader, SampleRings};
+use telegen_collect::{Collector, Flaws, ImageFacts, Interval, Tick};
+use telegen_model::Token;
+use telegen_process::ProcFs;
+
+/// How long samples may lie in their rings. The kernel wakes this thread for the first one only; the timer does the
+/// rest, which at 10,000 samples a second costs a hundredth of a wake-up per sample.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(100);
+const QUEUE: usize = 4096;
+
+/// What the thread is told.
+pub(crate) enum Message {
+    /// A program image is a target from now on.
+    Start { token: Token, facts: ImageFacts, parent: Option<Token> },
+    /// Its first sample is under way.
+    FirstSample(Token),
+    /// It has exited, called exec, or is not a target any more.
+    End(Token),
+    /// The interval ends: everything is drained and handed to the next thread.
+    Flush(SyncSender<Interval>),
+}
+
+/// Figures that other threads may want to see.
+#[derive(Debug, Default)]
+pub(crate) struct DrainFigures {
+    pub(crate) samples: AtomicU64,
+    pub(crate) unknown_process: AtomicU64,
+    pub(crate) stack_table_full: AtomicU64,
+    pub(crate) bytes: AtomicUsize,
+    pub(crate) unopened_files: AtomicU64,
+}
+
+/// The thread, from outside.
+pub(crate) struct Drain {
+    pub(crate) sender: Sender<Message>,
+    pub(crate) figures: Arc<DrainFigures>,
+    thread: JoinHandle<()>,
+}
+
+impl Drain {
+    pub(crate) fn start(rings: SampleRings, period_ns: u64) -> io::Result<Self> {
+        let (sender, inbox) = channel(QUEUE)?;
+        let figures = Arc::new(DrainFigures::default());
+        let shown = figures.clone();
+        let thread = Builder::new().name("tg-drain".into()).spawn(move || {
+            if let Err(error) = run(&rings, period_ns, &inbox, &shown) {
+                tracing::error!(%error, "draining samples has stopped: no more samples are taken");
+            }
+        })?;
+        Ok(Self { sender, figures, thread })
+    }
+
+    /// Ends the thread: the last sender goes with `self`.
+    pub(crate) fn join(self) {
+        let Self { sender, thread, .. } = self;
+        // The thread ends when it sees the channel closed; a message wakes it to look.
+        drop(sender);
+        // A panic there has been printed by its thread.
+        let _ = thread.join();
+    }
+}
+
+fn run(
+    rings: &SampleRings,
+    period_ns: u64,
+    inbox: &Inbox<Message>,
+    figures: &DrainFigures,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let collector = Rc::new(RefCell::new(Collector::new(ProcFs::default(), period_ns)));
+    let into = collector.clone();
+    let reader = rings.reader(move |sample| record(&mut into.borrow_mut(), &sample))?;
+    Loop { reader, collector, inbox, figures, drain_at: None }.run()?;
+    Ok(())
+}
+
+fn record(collector: &mut Collector, sample: &Sample<'_>) {
+    let tick = Tick {
+        tid: sample.tid,
+        thread_name: sample.comm,
+        user: sample.user,
+        kernel: sample.kernel,
+        flaws: Flaws {
+            user_truncated: sample.user_truncated,
+            user_failed: sample.user_failed,
+            kernel_truncated: sample.kernel_truncated,
+        },
+    };
+    collector.record(sample.token, &tick);
+}
+
+struct Loop<'a> {
+    reader: SampleReader,
+    collector: Rc<RefCell<Collector>>,
+    inbox: &'a Inbox<Message>,
+    figures: &'a DrainFigures,
+    /// When the rings are to be drained; `None` while they are empty.
+    drain_at: Option<Instant>,
+}
+
+impl Loop<'_> {
+    fn run(mut self) -> io::Result<()> {
+        loop {
+            let now = Instant::now();
+            let woken = match self.drain_at {
+                // With samples in the rings the descriptor is readable all the time: only the clock counts.
+                Some(at) => self.inbox.wait(None, Some(at.saturating_duration_since(now)))?,
+                None => self.inbox.wait(Some(self.reader.descriptor()), None)?,
+            };
+            if woken.descriptor {
+                self.drain_at = Some(Instant::now() + DRAIN_INTERVAL);
+            }
+            if woken.message && self.take_messages().is_none() {
+                return Ok(());
+            }
+            if self.drain_at.is_some_and(|at| at <= Instant::now()) {
+                self.drain_at = None;
+                self.drain();
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        let samples = self.reader.drain();
+        let mut collector = self.collector.borrow_mut();
+        collector.settle(Instant::now());
+        self.figures.samples.fetch_add(samples as u64, Ordering::Relaxed);
+        self.figures.bytes.store(collector.bytes(), Ordering::Relaxed);
+        self.figures.unopened_files.store(collector.unopened_files(), Ordering::Relaxed);
+        let losses = collector.losses();
+        self.figures.unknown_process.store(losses.unknown_process, Ordering::Relaxed);
+        self.figures.stack_table_full.store(losses.stack_table_full, Ordering::Relaxed);
+    }
+
+    /// `None` when nobody is left to send any.
+    fn take_messages(&mut self) -> Option<()> {
+        loop {
+            match self.inbox.take() {
+                Ok(Message::Start { token, facts, parent }) => {
+                    self.collector.borrow_mut().start(token, facts, parent);
+                }
+                Ok(Message::FirstSample(token)) => {
+                    self.collector.borrow_mut().first_tick(token, Instant::now());
+                }
+                Ok(Message::End(token)) => self.collector.borrow_mut().end(token),
+                Ok(Message::Flush(to)) => self.flush(&to),
+                Err(TryRecvError::Empty) => return Some(()),
+                Err(TryRecvError::Disconnected) => return None,
+            }
+        }
+    }
+
+    fn flush(&mut self, to: &SyncSender<Interval>) {
+        self.drain();
+        let interval = self.collector.borrow_mut().take_interval((SystemTime::now(), Instant::now()));
+        // The losses of the interval's end.
+        self.drain();
+        if to.send(interval).is_err() {
+            tracing::warn!("nobody took the interval's samples");
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! The thread `tg-lifecycle`: owns the selection. Events in, decisions to the kernel, starts and stops to the
+//! draining thread.
+
+use super::drain;
+use super::waker::{Inbox, Sender, channel};
+use crate::metrics::Metrics;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+use telegen_bpf::{Decider, Event, EventKind, EventReader, Kernel, Outcome, Scanned, Scanner, State, StateChange};
+use telegen_collect::{ImageFacts, Interval};
+use telegen_model::{Pid, ProcessFacts, ProcessId};
+use telegen_process::ProcFs;
+use telegen_rules::RuleSet;
+use telegen_select::{Observed, Operation, Selection, Selector};
+
+/// How often all processes are looked at again, only to find events that were lost.
+const REPAIR_INTERVAL: Duration = Duration::from_secs(30);
+const QUEUE: usize = 64;
+
+/// What the thread is told.
+pub(crate) enum Command {
+    /// Other rules from now on.
+    Reload(RuleSet),
+    /// A process and all that descend from it are profiled; answered when that holds.
+    Follow(ProcessId, SyncSender<bool>),
+    /// The interval ends, after everything that has happened before this command.
+    Flush(SyncSender<Interval>),
+}
+
+/// The thread, from outside.
+pub(crate) struct Lifecycle {
+    pub(crate) sender: Sender<Command>,
+    pub(crate) selection: Selection,
+    thread: JoinHandle<()>,
+}
+
+/// What the thread works with.
+pub(crate) struct Parts {
+    pub(crate) rules: RuleSet,
+    pub(crate) max_targets: usize,
+    pub(crate) drain: Sender<drain::Message>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Called once, when the first scan has been decided on.
+    pub(crate) ready: Box<dyn FnOnce(Summary) + Send>,
+}
+
+/// The figures of a complete decision.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Summary {
+    /// Processes and kernel threads that were looked at.
+    pub(crate) scanned: usize,
+    /// Targets.
+    pub(crate) matched: usize,
+}
+
+impl Lifecycle {
+    /// Starts the thread. The kernel side must be watching processes already, or the scan races with forks.
+    pub(crate) fn start(kernel: &Kernel, parts: Parts) -> Result<Self, telegen_bpf::Error> {
+        let failed = |source| telegen_bpf::Error::Kernel { action: "starting the lifecycle thread", source };
+        let (sender, inbox) = channel(QUEUE).map_err(failed)?;
+        let (decider, scanner) = (kernel.decider()?, kernel.scanner()?);
+        let ring = kernel.event_ring()?;
+        let limits = telegen_select::Limits { max_targets: parts.max_targets };
+        let own = Pid(std::process::id());
+        let selector = Selector::new(parts.rules.clone(), own, limits);
+        let selection = selector.selection();
+        let thread = Builder::new().name("tg-lifecycle".into()).spawn(move || {
+            let queue = Rc::new(RefCell::new(VecDeque::new()));
+            let into = queue.clone();
+            let started = ring.reader(move |event| into.borrow_mut().push_back(event)).and_then(|reader| {
+                let Parts { drain, metrics, ready, .. } = parts;
+                Owner { reader, queue, decider, scanner, selector, drain, metrics, kernel_threads: 0 }.run(&inbox, ready)
+            });
+            if let Err(error) = started {
+                tracing::error!(%error, "following processes has stopped: the selection stays as it is");
+            }
+        });
+        Ok(Self { sender, selection, thread: thread.map_err(failed)? })
+    }
+
+    /// Ends the thread, once nobody else holds a sender.
+    pub(crate) fn join(self) {
+        let Self { sender, thread, .. } = self;
+        drop(sender);
+        // A panic there has been printed by its thread.
+        let _ = thread.join();
+    }
+}
+
+struct Owner {
+    reader: EventReader,
+    queue: Rc<RefCell<VecDeque<Event>>>,
+    decider: Decider,
+    scanner: Scanner,
+    selector: Selector,
+    drain: Sender<drain::Message>,
+    metrics: Arc<Metrics>,
+    kernel_threads: usize,
+}
+
+impl Owner {
+    fn run(
+        mut self,
+        inbox: &Inbox<Command>,
+        ready: Box<dyn FnOnce(Summary) + Send>,
+    ) -> Result<(), telegen_bpf::Error> {
+        let failed = |source| telegen_bpf::Error::Kernel { action: "waiting for events", source };
+        self.scan()?;
+        ready(self.log_summary());
+        let mut next_repair = Instant::now() + REPAIR_INTERVAL;
+        loop {
+            let timeout = next_repair.saturating_duration_since(Instant::now());
+            let woken = inbox.wait(Some(self.reader.descriptor()), Some(timeout)).map_err(failed)?;
+            self.handle_events()?;
+            if woken.message && !self.take_commands(inbox)? {
+                return Ok(());
+            }
+            if Instant::now() >= next_repair {
+                next_repair = Instant::now() + REPAIR_INTERVAL;
+                let repairs = self.scan()?;
+                self.metrics.repaired.inc_by((repairs.found + repairs.gone) as u64);
+                if repairs != telegen_select::Repairs::default() {
+                    tracing::warn!(found = repairs.found, gone = repairs.gone, "a scan has repaired lost events");
+                }
+                self.log_summary();
+            }
+        }
+    }
+
+    /// False when nobody is left to send any.
+    fn take_commands(&mut self, inbox: &Inbox<Command>) -> Result<bool, telegen_bpf::Error> {
+        loop {
+            match inbox.take() {
+                Ok(Command::Reload(rules)) => {
+                    let mut out = Vec::new();
+                    self.selector.reload(rules, &mut out);
+                    self.carry_out(out, &[])?;
+                    self.log_summary();
+                }
+                Ok(Command::Follow(id, answer)) => {
+                    let mut out = Vec::new();
+                    let known = self.selector.follow(id, &mut out);
+                    self.carry_out(out, &[])?;
+                    // Whoever asked may have given up.
+                    let _ = answer.send(known);
+                }
+                Ok(Command::Flush(to)) => {
+                    // What has happened so far is told before the interval ends.
+                    self.handle_events()?;
+                    self.tell(drain::Message::Flush(to));
+                }
+                Err(std::sync::mpsc::TryRecvError::Empty) => return Ok(true),
+                Err(std::sync::mpsc::TryRecvError::Disconnected) => return Ok(false),
+            }
+        }
+    }
+
+    /// Looks at all processes: at the start to learn of them, later to find what events have not told.
+    fn scan(&mut self) -> Result<telegen_select::Repairs, telegen_bpf::Error> {
+        self.selector.begin_scan();
+        let needs_argv0 = self.selector.selection().rules().needs_argv0();
+        let found = if needs_argv0 { self.scanner.scan_with_argv0()? } else { self.scanner.scan()? };
+        // Who has been born or has died since the scan began has said so: that comes first, or a process that the
+        // scan has just seen dying would stand up again.
+        self.handle_events()?;
+        let mut out = Vec::new();
+        self.kernel_threads = 0;
+        for scanned in found {
+            if scanned.facts.kernel_thread {
+                self.kernel_threads += 1;
+            } else if scanned.state != State::Exiting {
+                let observed = self.observe_scanned(scanned, needs_argv0);
+                self.selector.handle(telegen_select::Event::Seen(observed), &mut out);
+            }
+        }
+        let repairs = self.selector.finish_scan(&mut out);
+        self.carry_out(out, &[])?;
+        Ok(repairs)
+    }
+
+    fn observe_scanned(&self, scanned: Scanned, with_argv0: bool) -> Observed {
+        let mut facts = scanned.facts;
+        let known = self.selector.facts(scanned.token);
+        if !with_argv0 || facts.argv0.is_none() {
+            facts.argv0 = known.and_then(|known| known.argv0.clone());
+        }
+        complete(&mut facts, known.map(|known| &**known), with_argv0);
+        Observed { facts, token: scanned.token, key: scanned.key, standing: standing(scanned.state) }
+    }
+
+    /// Handles all events that have come; decisions that follow are handed to the kernel together.
+    fn handle_events(&mut self) -> Result<(), telegen_bpf::Error> {
+        self.reader.drain();
+        let events: Vec<Event> = self.queue.borrow_mut().drain(..).collect();
+        if events.is_empty() {
+            return Ok(());
+        }
+        let (mut out, mut times) = (Vec::new(), Vec::new());
+        for event in events {
+            match event.kind {
+                EventKind::Forked { .. } | EventKind::Execed { .. } => times.push(event.time_ns),
+                EventKind::FirstSample => {
+                    // The start that it belongs to may be among what is still to be carried out.
+                    self.carry_out(std::mem::take(&mut out), &std::mem::take(&mut times))?;
+                    self.tell(drain::Message::FirstSample(event.token));
+                    continue;
+                }
+                EventKind::Renamed | EventKind::Exited => {}
+            }
+            if let Some(event) = self.translate(event) {
+                self.selector.handle(event, &mut out);
+            }
+        }
+        self.carry_out(out, &times)
+    }
+
+    fn translate(&self, event: Event) -> Option<telegen_select::Event> {
+        let token = event.token;
+        Some(match event.kind {
+            EventKind::Forked { parent } => {
+                let (executable, argv0) = match self.selector.facts(parent) {
+                    Some(facts) => (facts.executable.clone(), facts.argv0.clone()),
+                    None => (None, None),
+                };
+                let child = observe(&event, executable, argv0);
+                telegen_select::Event::Forked { child, parent }
+            }
+            EventKind::Execed { ref executable, ref argv0 } => {
+                telegen_select::Event::Execed(observe(&event, executable.clone(), argv0.clone()))
+            }
+            EventKind::Renamed => telegen_select::Event::Renamed { token, comm: event.comm },
+            EventKind::Exited => telegen_select::Event::Exited { token },
+            EventKind::FirstSample => return None,
+        })
+    }
+
+    /// Decisions go to the kernel first, then the draining thread hears of starts and ends.
+    fn carry_out(&mut self, operations: Vec<Operation>, times: &[u64]) -> Result<(), telegen_bpf::Error> {
+        let changes: Vec<StateChange> = operations.iter().filter_map(state_change).collect();
+        let stale = &self.metrics.stale_decisions;
+        self.decider.apply(&changes, |_, outcome| {
+            if outcome == Outcome::Stale {
+                stale.inc();
+            }
+        })?;
+        if !times.is_empty() {
+            let now = monotonic_ns();
+            for &time in times {
+                self.metrics.decision_latency.observe(now.saturating_sub(time) as f64 / 1e9);
+            }
+        }
+        for operation in operations {
+            match operation {
+                Operation::Set { .. } => {}
+                Operation::Start { token, facts, parent, .. } => {
+                    let facts = ImageFacts { process: facts, target: "default".into() };
+                    self.tell(drain::Message::Start { token, facts, parent });
+                }
+                Operation::End { token } => self.tell(drain::Message::End(token)),
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, message: drain::Message) {
+        if self.drain.send(message).is_err() {
+            tracing::debug!("the draining thread is gone");
+        }
+    }
+
+    fn log_summary(&self) -> Summary {
+        let selection = self.selector.selection();
+        let (processes, matched) = selection.counts();
+        let summary = Summary { scanned: processes + self.kernel_threads, matched };
+        tracing::info!(
+            total_scanned = summary.scanned,
+            matched,
+            has_filters = selection.rules().has_filters(),
+            "filtered processes for profiling"
+        );
+        summary
+    }
+}
+
+fn observe(event: &Event, executable: Option<Box<str>>, argv0: Option<Box<str>>) -> Observed {
+    let mut facts = ProcessFacts {
+        key: event.process,
+        parent: event.parent,
+        kernel_thread: false,
+        comm: event.comm.clone(),
+        executable,
+        argv0,
+    };
+    complete(&mut facts, None, true);
+    Observed { facts, token: event.token, key: event.key, standing: standing(event.state) }
+}
+
+/// Takes from /proc what the kernel side could not tell: a path that is too long or too deep, arguments that are.
+fn complete(facts: &mut ProcessFacts, known: Option<&ProcessFacts>, with_argv0: bool) {
+    if let Some(known) = known {
+        if facts.executable.is_none() {
+            facts.executable.clone_from(&known.executable);
+        }
+        return;
+    }
+    let (proc, pid) = (ProcFs::default(), facts.key.id.pid);
+    // A process that has gone meanwhile is decided on by what is known.
+    if facts.executable.is_none() {
+        facts.executable = proc.executable(pid).ok().flatten();
+    }
+    if facts.argv0.is_none() && with_argv0 {
+        facts.argv0 = proc.argv0(pid).ok().flatten();
+    }
+}
+
+fn standing(state: State) -> telegen_select::Standing {
+    match state {
+        State::Undecided | State::Exiting => telegen_select::Standing::Undecided,
+        State::Profile { by_pid, follow } => telegen_select::Standing::Profile { by_pid, follow },
+        State::Skip => telegen_select::Standing::Skip,
+    }
+}
+
+fn state_change(operation: &Operation) -> Option<StateChange> {
+    let &Operation::Set { key, token, standing } = operation else { return None };
+    let state = match standing {
+        telegen_select::Standing::Undecided => State::Undecided,
+        telegen_select::Standing::Profile { by_pid, follow } => State::Profile { by_pid, follow },
+        telegen_select::Standing::Skip => State::Skip,
+    };
+    Some(StateChange { key, token, state })
+}
+
+fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}

@@ -1,0 +1,183 @@
+//! The running profiler, which `record` and `agent` share: kernel side, selection, draining, symbols.
+//!
+//! ```text
+//! kernel ─events─► tg-lifecycle ─starts, ends, flushes─► tg-drain ─intervals─► tg-symbolize ─profiles─► caller
+//!        ─samples──────────────────────────────────────────┘
+//! ```
+
+mod drain;
+mod lifecycle;
+mod symbolize;
+mod waker;
+
+use crate::metrics::{Filtered, Metrics, SampleOutcome};
+use drain::Drain;
+pub(crate) use lifecycle::Summary;
+use lifecycle::{Command, Lifecycle};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+use symbolize::Symbolize;
+use telegen_bpf::{Clock, Counters, Kernel, Shared};
+use telegen_collect::ExtraLabels;
+use telegen_model::{Profile, ProcessId};
+use telegen_rules::RuleSet;
+use telegen_select::Selection;
+
+/// How the profiler shall run.
+#[derive(Clone, Debug)]
+pub(crate) struct EngineOptions {
+    pub(crate) clock: Clock,
+    pub(crate) sample_hz: u32,
+    pub(crate) max_user_frames: u32,
+    pub(crate) kernel_stacks: bool,
+    pub(crate) max_targets: usize,
+    /// On every sample, beside the labels of its process.
+    pub(crate) labels: ExtraLabels,
+}
+
+/// The running profiler. Dropping it without [`Engine::stop`] loses what was not flushed.
+pub(crate) struct Engine {
+    kernel: Kernel,
+    kernel_options: telegen_bpf::Options,
+    lifecycle: Lifecycle,
+    drain: Drain,
+    symbolize: Symbolize,
+    metrics: Arc<Metrics>,
+    first: Summary,
+}
+
+/// Something between the caller and a profile has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the profiler's threads have stopped; the log says why")]
+pub(crate) struct Stopped;
+
+impl Engine {
+    /// Loads the kernel side, decides on all processes and starts the clocks. When this returns, sampling runs.
+    pub(crate) fn start(rules: RuleSet, options: &EngineOptions, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
+        let kernel_options = telegen_bpf::Options {
+            clock: options.clock,
+            sample_hz: options.sample_hz,
+            max_user_frames: options.max_user_frames,
+            kernel_stacks: options.kernel_stacks,
+        };
+        let mut kernel = Kernel::load(&kernel_options)?;
+        kernel.watch_processes()?;
+        let rings = kernel.sample_rings()?;
+        let period_ns = 1_000_000_000 / u64::from(options.sample_hz.max(1));
+        let drain = Drain::start(rings, period_ns)?;
+        let symbolize = Symbolize::start(options.labels.clone(), metrics.clone())?;
+        let (ready, first) = sync_channel(1);
+        let parts = lifecycle::Parts {
+            rules,
+            max_targets: options.max_targets,
+            drain: drain.sender.clone(),
+            metrics: metrics.clone(),
+            ready: Box::new(move |summary| drop(ready.send(summary))),
+        };
+        let lifecycle = Lifecycle::start(&kernel, parts)?;
+        let first = first.recv().map_err(|_| Stopped)?;
+        kernel.follow_cpus()?;
+        Ok(Self { kernel, kernel_options, lifecycle, drain, symbolize, metrics, first })
+    }
+
+    /// What the first scan has found.
+    pub(crate) fn first_summary(&self) -> Summary {
+        self.first
+    }
+
+    /// A view of the selection.
+    pub(crate) fn selection(&self) -> &Selection {
+        &self.lifecycle.selection
+    }
+
+    /// What the kernel has counted so far.
+    pub(crate) fn counters(&self) -> Counters {
+        self.kernel.shared().counters()
+    }
+
+    /// Starts the clocks of CPUs that have come; to be called now and then.
+    pub(crate) fn follow_cpus(&mut self) {
+        match self.kernel.follow_cpus() {
+            Ok((0, 0)) => {}
+            Ok((come, gone)) => tracing::info!(come, gone, "CPUs have changed"),
+            Err(error) => tracing::warn!(%error, "cannot follow CPUs"),
+        }
+    }
+
+    /// A process and its descendants are profiled whatever the rules say. False if it is not known.
+    pub(crate) fn follow(&self, id: ProcessId) -> Result<bool, Stopped> {
+        let (answer, answered) = sync_channel(1);
+        self.lifecycle.sender.send(Command::Follow(id, answer)).map_err(|_| Stopped)?;
+        answered.recv().map_err(|_| Stopped)
+    }
+
+    /// Other rules from now on.
+    pub(crate) fn reload(&self, rules: RuleSet) -> Result<(), Stopped> {
+        self.lifecycle.sender.send(Command::Reload(rules)).map_err(|_| Stopped)
+    }
+
+    /// Ends the interval: everything until now is in the profile that comes, everything later in the next one.
+    pub(crate) fn flush(&self) -> Result<Receiver<Profile>, Stopped> {
+        let (to, from) = sync_channel(1);
+        self.lifecycle.sender.send(Command::Flush(to)).map_err(|_| Stopped)?;
+        let interval = from.recv().map_err(|_| Stopped)?;
+        self.symbolize.assemble(interval).map_err(|_| Stopped)
+    }
+
+    /// Stops the clocks; what was sampled until now is in the profile.
+    pub(crate) fn stop(mut self) -> Result<Profile, Stopped> {
+        self.kernel.stop_clocks(&self.kernel_options);
+        let profile = self.flush()?.recv().map_err(|_| Stopped)?;
+        self.observe().refresh();
+        let Self { lifecycle, drain, symbolize, kernel, .. } = self;
+        lifecycle.join();
+        drain.join();
+        symbolize.join();
+        drop(kernel);
+        Ok(profile)
+    }
+
+    /// What brings the metrics up to date, from any thread.
+    pub(crate) fn observe(&self) -> Observer {
+        Observer {
+            shared: self.kernel.shared().clone(),
+            map_bytes: self.kernel.map_bytes(),
+            selection: self.lifecycle.selection.clone(),
+            figures: self.drain.figures.clone(),
+            metrics: self.metrics.clone(),
+        }
+    }
+}
+
+/// Brings the metrics up to date.
+#[derive(Clone)]
+pub(crate) struct Observer {
+    shared: Shared,
+    map_bytes: u64,
+    selection: Selection,
+    figures: Arc<drain::DrainFigures>,
+    metrics: Arc<Metrics>,
+}
+
+impl Observer {
+    /// Takes over all figures as they stand now.
+    pub(crate) fn refresh(&self) {
+        let metrics = &self.metrics;
+        metrics.set_kernel(&self.shared.counters(), self.map_bytes);
+        let (processes, matched) = self.selection.counts();
+        let filtered = if self.selection.rules().has_filters() { Filtered::Yes } else { Filtered::No };
+        metrics.set_selection(filtered, processes, matched);
+        let (hits, misses) = self.selection.cache_figures();
+        metrics.set_filter_cache(hits, misses);
+        metrics.set_targets_refused(self.selection.refused());
+        metrics.set_cache_bytes("stacks", self.figures.bytes.load(Ordering::Relaxed));
+        metrics.set_samples(SampleOutcome::UnknownProcess, self.figures.unknown_process.load(Ordering::Relaxed));
+        metrics.set_samples(SampleOutcome::StackTableFull, self.figures.stack_table_full.load(Ordering::Relaxed));
+        metrics.set_unopened_files(self.figures.unopened_files.load(Ordering::Relaxed));
+    }
+}
+
+/// How long `map_bytes` and hotplug may be behind.
+pub(crate) const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,0 +1,62 @@
+//! The thread `tg-symbolize`: intervals in, profiles out. It owns the symbols.
+
+use crate::metrics::Metrics;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+use telegen_collect::{ExtraLabels, Interval, Marker, ProfileAssembler};
+use telegen_model::Profile;
+
+/// Intervals that may wait to be named.
+const QUEUE: usize = 2;
+
+type Job = (Interval, SyncSender<Profile>);
+
+/// The thread, from outside.
+pub(crate) struct Symbolize {
+    sender: SyncSender<Job>,
+    thread: JoinHandle<()>,
+}
+
+impl Symbolize {
+    pub(crate) fn start(labels: ExtraLabels, metrics: Arc<Metrics>) -> io::Result<Self> {
+        let (sender, jobs) = sync_channel::<Job>(QUEUE);
+        let thread = Builder::new().name("tg-symbolize".into()).spawn(move || {
+            let mut assembler = ProfileAssembler::new(labels);
+            for (interval, to) in jobs {
+                let profile = assembler.assemble(&interval);
+                publish(&metrics, &interval, &assembler);
+                // Whoever asked may have given up.
+                let _ = to.send(profile);
+            }
+        })?;
+        Ok(Self { sender, thread })
+    }
+
+    /// Hands over an interval; its profile comes when it is done.
+    pub(crate) fn assemble(&self, interval: Interval) -> Result<Receiver<Profile>, SendError<Job>> {
+        let (to, profile) = sync_channel(1);
+        self.sender.send((interval, to))?;
+        Ok(profile)
+    }
+
+    pub(crate) fn join(self) {
+        let Self { sender, thread } = self;
+        drop(sender);
+        // A panic there has been printed by its thread.
+        let _ = thread.join();
+    }
+}
+
+fn publish(metrics: &Metrics, interval: &Interval, assembler: &ProfileAssembler) {
+    for marker in Marker::ALL {
+        metrics.count_flawed_stacks(marker.reason(), interval.count_marked(marker));
+    }
+    let figures = assembler.figures();
+    metrics.set_cache_bytes("symbols", figures.symbol_bytes);
+    metrics.set_cache_bytes("kernel_symbols", figures.kernel_symbol_bytes);
+    for (reason, count) in figures.failures {
+        metrics.set_symbol_failures(reason, count);
+    }
+}

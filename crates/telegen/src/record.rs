@@ -1,0 +1,196 @@
+//! `telegen record`: one profile, into files.
+
+use crate::command::{HeldCommand, passed_on, start_ticks};
+use crate::engine::{Engine, EngineOptions, HOUSEKEEPING_INTERVAL};
+use crate::failure::{Failure, Status};
+use crate::metrics::Metrics;
+use crate::output::{ProgressLine, grouped, print, shown};
+use crate::signals::Signals;
+use crate::targets::nothing_matched;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use telegen_export::{Format, OutputFile, Overwrite, TopFunctions};
+use telegen_model::{Profile, StartTime};
+use telegen_rules::RuleSet;
+
+/// How long the profiler looks for a process that matches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Patience {
+    /// Not at all.
+    None,
+    /// Until there is one.
+    Wait,
+}
+
+/// What is recorded, and where to.
+pub(crate) struct RecordOptions {
+    pub(crate) engine: EngineOptions,
+    pub(crate) rules: RuleSet,
+    /// A command to be run and recorded; empty for none.
+    pub(crate) command: Vec<OsString>,
+    /// `None`: until the command ends.
+    pub(crate) duration: Option<Duration>,
+    pub(crate) outputs: Vec<(PathBuf, Format)>,
+    pub(crate) overwrite: Overwrite,
+    pub(crate) patience: Patience,
+    /// The target flags as they were given, for a command line to be shown.
+    pub(crate) flags: String,
+}
+
+/// How often the end of a recording is looked for.
+const TICK: Duration = Duration::from_millis(20);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+const TOP_FUNCTIONS: usize = 10;
+
+/// Records; the status to exit with.
+pub(crate) fn run(options: RecordOptions) -> Result<u8, Failure> {
+    let outputs = options
+        .outputs
+        .iter()
+        .map(|(path, format)| Ok((OutputFile::prepare(path, options.overwrite)?, *format)))
+        .collect::<Result<Vec<_>, telegen_export::Error>>()
+        .map_err(|error| Failure::new(Status::Failed, error))?;
+    let signals = Signals::catch().map_err(|error| Failure::new(Status::Failed, error))?;
+    let mut recording = Recording::start(&options, signals)?;
+    recording.run(&options)?;
+    let Recording { engine, mut command, mut progress, targets, .. } = recording;
+    progress.show("stopping …");
+    let counters = engine.counters();
+    let metrics = engine.metrics();
+    let profile = engine.stop()?;
+    progress.clear();
+    for (output, format) in outputs {
+        output
+            .write(|writer| format.write(&profile, writer))
+            .map_err(|error| Failure::new(Status::Failed, error))?;
+    }
+    let lost = counters.ring_full + metrics.lost_in_user_space();
+    print(&summary(&profile, targets, lost, &options)).map_err(|error| Failure::new(Status::Failed, error))?;
+    Ok(command.as_mut().and_then(HeldCommand::wait).map_or(0, passed_on))
+}
+
+struct Recording {
+    engine: Engine,
+    signals: Signals,
+    command: Option<HeldCommand>,
+    progress: ProgressLine,
+    /// Most targets at a time.
+    targets: usize,
+}
+
+impl Recording {
+    fn start(options: &RecordOptions, signals: Signals) -> Result<Self, Failure> {
+        let engine = Engine::start(options.rules.clone(), &options.engine, Arc::new(Metrics::new()))?;
+        let mut recording = Self { engine, signals, command: None, progress: ProgressLine::new(), targets: 0 };
+        if options.command.is_empty() {
+            recording.find_targets(options)?;
+        } else {
+            recording.start_command(&options.command)?;
+        }
+        Ok(recording)
+    }
+
+    /// Makes sure that there is something to record.
+    fn find_targets(&mut self, options: &RecordOptions) -> Result<(), Failure> {
+        if self.engine.first_summary().matched > 0 {
+            return Ok(());
+        }
+        if options.patience == Patience::None {
+            return Err(nothing_matched(&options.rules, &options.flags));
+        }
+        while self.engine.selection().counts().1 == 0 {
+            if self.signals.end() {
+                return Err(nothing_matched(&options.rules, &options.flags));
+            }
+            self.progress.show("waiting for a process that matches …");
+            std::thread::sleep(TICK);
+        }
+        Ok(())
+    }
+
+    /// Starts the command such that its first instruction is recorded.
+    fn start_command(&mut self, command: &[OsString]) -> Result<(), Failure> {
+        let mut held = HeldCommand::start(command)?;
+        if let Err(failure) = self.follow(&held) {
+            held.discard();
+            return Err(failure);
+        }
+        held.let_go()?;
+        self.command = Some(held);
+        Ok(())
+    }
+
+    fn follow(&self, held: &HeldCommand) -> Result<(), Failure> {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let ticks = start_ticks(held.pid());
+        let deadline = Instant::now() + PATIENCE;
+        // The event of its fork may still be on its way.
+        while Instant::now() < deadline {
+            let known = self.engine.selection().all_processes().into_iter().find(|process| {
+                let id = process.facts.key.id;
+                id.pid == held.pid() && ticks.is_some_and(|ticks| StartTime::same_tick(id.start, ticks))
+            });
+            if let Some(process) = known
+                && self.engine.follow(held.id(process.facts.key.id.start))?
+            {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Err(Failure::message(Status::Failed, "the kernel has not told of the process that should become the command"))
+    }
+
+    fn run(&mut self, options: &RecordOptions) -> Result<(), Failure> {
+        let begun = Instant::now();
+        let (mut next_progress, mut next_housekeeping) = (begun, begun + HOUSEKEEPING_INTERVAL);
+        loop {
+            let now = Instant::now();
+            self.targets = self.targets.max(self.engine.selection().counts().1);
+            let over = options.duration.is_some_and(|duration| now.duration_since(begun) >= duration);
+            if over || self.signals.end() || self.command.as_mut().is_some_and(|command| command.ended().is_some()) {
+                return Ok(());
+            }
+            if now >= next_progress {
+                next_progress = now + PROGRESS_INTERVAL;
+                self.show_progress(now.duration_since(begun), options.duration);
+            }
+            if now >= next_housekeeping {
+                next_housekeeping = now + HOUSEKEEPING_INTERVAL;
+                self.engine.follow_cpus();
+            }
+            let left = options.duration.map_or(TICK, |duration| (begun + duration).saturating_duration_since(now));
+            std::thread::sleep(left.min(TICK));
+        }
+    }
+
+    fn show_progress(&mut self, elapsed: Duration, of: Option<Duration>) {
+        let counters = self.engine.counters();
+        let of = of.map_or(String::new(), |of| format!(" of {:.0}", of.as_secs_f64()));
+        self.progress.show(&format!(
+            "{:.0}{of} s · {} targets · {} samples · {} lost",
+            elapsed.as_secs_f64(),
+            self.engine.selection().counts().1,
+            grouped(counters.sampled),
+            grouped(counters.ring_full),
+        ));
+    }
+}
+
+fn summary(profile: &Profile, targets: usize, lost: u64, options: &RecordOptions) -> String {
+    let samples = grouped(profile.total_count());
+    let seconds = profile.duration.as_secs_f64();
+    let mut text = format!("{targets} targets, {samples} samples in {seconds:.1} s, {} lost\n", grouped(lost));
+    if profile.total_count() > 0 {
+        text.push_str("\ntop functions:\n");
+        text.push_str(&TopFunctions::new(profile, TOP_FUNCTIONS).to_string());
+        text.push('\n');
+    } else {
+        text.push_str("the targets used no CPU meanwhile\n");
+    }
+    for (path, format) in &options.outputs {
+        text.push_str(&format!("{}: {}\n", format.name(), shown(&path.to_string_lossy())));
+    }
+    text
+}

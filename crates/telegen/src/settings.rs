@@ -1,0 +1,122 @@
+//! From files and flags to what the profiler runs with.
+
+use crate::engine::EngineOptions;
+use crate::failure::{Failure, Status};
+use crate::output::say;
+use std::path::Path;
+use telegen_bpf::Clock;
+use telegen_collect::ExtraLabels;
+use telegen_config::{Config, CpuEvent, Loaded, Match, Overrides};
+use telegen_rules::{Key, MatchMode, PatternError, RuleSet, RuleSpec, Warning};
+
+/// Where the configuration is if nothing else is said.
+pub(crate) const DEFAULT_CONFIG: &str = "/etc/telegen/profiler/config.yaml";
+
+/// A configuration with its rules compiled.
+pub(crate) struct Settings {
+    pub(crate) loaded: Loaded,
+    pub(crate) rules: RuleSet,
+}
+
+impl Settings {
+    /// Reads the file, if there is one, and puts the flags over it.
+    pub(crate) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, Failure> {
+        let loaded = match file {
+            Some(path) => telegen_config::load(path).map_err(|error| Failure::new(Status::Usage, error))?,
+            None => Loaded::default(),
+        };
+        Self::of(loaded, overrides)
+    }
+
+    /// A configuration that has been read, with the flags put over it.
+    pub(crate) fn of(mut loaded: Loaded, overrides: &Overrides) -> Result<Self, Failure> {
+        loaded.override_rules(overrides);
+        let rules = compile(&loaded)?;
+        Ok(Self { loaded, rules })
+    }
+
+    /// The configuration.
+    pub(crate) fn config(&self) -> &Config {
+        &self.loaded.config
+    }
+
+    /// What may not be what was meant, ready to be shown.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let config = self.loaded.warnings.iter().map(ToString::to_string);
+        let rules = self.rules.warnings().into_iter().map(|warning| match warning {
+            Warning::ImplicitMatch => self.loaded.sources.warning_at("match", None, warning.to_string()).to_string(),
+            _ => warning.to_string(),
+        });
+        config.chain(rules).collect()
+    }
+
+    /// Says the warnings on standard error.
+    pub(crate) fn say_warnings(&self) {
+        for warning in self.warnings() {
+            say(&warning);
+        }
+    }
+
+    /// What the profiler runs with.
+    pub(crate) fn engine_options(&self) -> EngineOptions {
+        let config = self.config();
+        EngineOptions {
+            clock: match config.cpu.event {
+                CpuEvent::CpuClock => Clock::CpuClock,
+                CpuEvent::Cycles => Clock::Cycles,
+            },
+            sample_hz: config.cpu.sample_hz,
+            max_user_frames: user_frames(config.limits.max_stack_depth),
+            kernel_stacks: config.kernel_stacks,
+            max_targets: config.limits.max_targets as usize,
+            labels: labels(config),
+        }
+    }
+}
+
+/// The configured file, or the default one if it is there.
+pub(crate) fn config_file(given: Option<&Path>) -> Option<&Path> {
+    given.or_else(|| Some(Path::new(DEFAULT_CONFIG)).filter(|path| path.exists()))
+}
+
+/// The kernel walks no stack further than `kernel.perf_event_max_stack`; asking for as much tells a stack that was cut
+/// there from one that ended.
+fn user_frames(configured: u32) -> u32 {
+    let limit = std::fs::read_to_string("/proc/sys/kernel/perf_event_max_stack");
+    let limit = limit.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(127);
+    configured.min(limit)
+}
+
+fn labels(config: &Config) -> ExtraLabels {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut labels = ExtraLabels::from([("host.name".to_owned(), host)]);
+    labels.extend(config.external_labels.clone());
+    labels
+}
+
+fn compile(loaded: &Loaded) -> Result<RuleSet, Failure> {
+    let config = &loaded.config;
+    let rules = &config.rules;
+    let spec = RuleSpec {
+        pid: rules.target_pid.map(|pid| pid.0),
+        pids: rules.target_pids.iter().map(|pid| pid.0).collect(),
+        process_names: rules.target_process_names.clone(),
+        executables: rules.target_executables.clone(),
+        exclude_process_names: rules.exclude_process_names.clone(),
+        exclude_executables: rules.exclude_executables.clone(),
+        match_mode: rules.match_types.map(|mode| match mode {
+            Match::Any => MatchMode::Any,
+            Match::All => MatchMode::All,
+        }),
+        profile_self: config.profile_self,
+    };
+    RuleSet::compile(&spec).map_err(|errors| Failure::message(Status::Usage, bad_patterns(loaded, &errors)))
+}
+
+fn bad_patterns(loaded: &Loaded, errors: &[PatternError]) -> String {
+    let describe = |error: &PatternError| {
+        let message = format!("bad pattern {:?}: {}", error.pattern, error.message);
+        loaded.sources.error_at(Key::name(error.key), Some(error.index), message).to_string()
+    };
+    errors.iter().map(describe).collect::<Vec<_>>().join("\n")
+}
