@@ -8,7 +8,7 @@ use telegen_model::Pid;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The process, or the mapping, is not there any more.
+    /// The process is not there any more.
     #[error("process {pid} is gone")]
     Gone {
         /// The process.
@@ -32,7 +32,7 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
-    /// The file at the path is not the one that is mapped.
+    /// The file at the path is not the one that is mapped; there may be none.
     #[error("{} is not the file that process {pid} has mapped", path.display())]
     OtherFile {
         /// The process.

@@ -18,6 +18,6 @@ mod stat;
 pub use error::Error;
 pub use mapped_file::{FileFacts, MappedFile};
 pub use mappings::{Delta, Mappings};
-pub use maps::{Backing, MAX_MAPPINGS, Mapping, ParsedMaps, parse_executable};
+pub use maps::{Backing, MAX_MAPPINGS, Mapping, MapsParser, ParsedMaps, parse_executable};
 pub use proc_fs::{ProcFs, Scan};
 pub use stat::Stat;

@@ -1,7 +1,8 @@
 //! The file behind a mapping, as the process that has mapped it sees it.
 
 use crate::{Backing, Error, Mapping, ProcFs};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2};
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, major, makedev, open, openat2};
 use rustix::io::Errno;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -36,60 +37,106 @@ impl FileFacts {
     }
 }
 
-/// Never the controlling terminal, never waiting for the other end of a pipe.
-const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
-
 impl MappedFile {
     /// Opens the file behind a mapping of a process.
     ///
     /// First by `/proc/PID/map_files`, which is the very file, deleted or covered by another mount or not, but needs
     /// CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN; else by its path below the process's own root, if inode and device
     /// are those of the mapping.
+    ///
+    /// Only regular files are opened: what else there may be is looked at without opening it, which would be an event
+    /// for a device or a pipe.
     pub fn open(proc: &ProcFs, pid: Pid, mapping: &Mapping) -> Result<Self, Error> {
         let Backing::File { path, device, inode, .. } = &mapping.backing else {
-            return Err(Error::NotRegular { path: PathBuf::from(format!("{:?}", mapping.backing)) });
+            let name = mapping.backing.name().unwrap_or("[anonymous]");
+            return Err(Error::NotRegular { path: name.into() });
         };
-        let by_range = proc.path(pid, &format!("map_files/{:x}-{:x}", mapping.start, mapping.end));
-        match regular(open(&by_range, FLAGS, Mode::empty()), &by_range, pid) {
-            Ok(file) => return Ok(file),
-            Err(Error::NotRegular { path }) => return Err(Error::NotRegular { path }),
-            // Not permitted, or no such mapping any more: the path may still do.
-            Err(_) => {}
+        let identity = Identity { device: makedev(device.0, device.1), inode: *inode };
+        match Found::by_range(proc, pid, mapping) {
+            Ok(found) if identity.allows(&found.facts) => return found.open(pid),
+            Err(error @ Error::NotRegular { .. }) => return Err(error),
+            // Not permitted, or something else is mapped there by now: the path may still do.
+            Ok(_) | Err(_) => {}
         }
-        let found = Self::open_below_root(proc, pid, Path::new(&**path))?;
-        // File systems with several devices of their own, such as btrfs, show another device in maps than stat does;
-        // there the inode has to do.
-        let same_device = found.facts.device == rustix::fs::makedev(device.0, device.1) || device.0 == 0;
-        if found.facts.inode != *inode || !same_device {
+        let found = Found::below_root(proc, pid, Path::new(&**path))?;
+        if !identity.is_proven_by(&found.facts) {
             return Err(Error::OtherFile { pid, path: PathBuf::from(&**path) });
         }
-        Ok(found)
+        found.open(pid)
+    }
+}
+
+/// A mapped file's device and inode as `maps` shows them.
+struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    /// Whether what is mapped at the range can be this file. File systems that lie over others, or over several
+    /// devices, show another device in `maps` than `stat` does; their inodes cannot be compared.
+    fn allows(&self, facts: &FileFacts) -> bool {
+        facts.device != self.device || facts.inode == self.inode
     }
 
-    /// Opens a path as a process sees it; links are followed within its root only.
-    fn open_below_root(proc: &ProcFs, pid: Pid, path: &Path) -> Result<Self, Error> {
+    /// Whether what has been found at the path is this file. Such file systems have no device of their own, major 0;
+    /// there the inode has to do.
+    fn is_proven_by(&self, facts: &FileFacts) -> bool {
+        let same_device = facts.device == self.device || major(self.device) == 0 || major(facts.device) == 0;
+        facts.inode == self.inode && same_device
+    }
+}
+
+/// A regular file that has been found, but not opened.
+struct Found {
+    fd: OwnedFd,
+    path: PathBuf,
+    facts: FileFacts,
+}
+
+impl Found {
+    fn by_range(proc: &ProcFs, pid: Pid, mapping: &Mapping) -> Result<Self, Error> {
+        let path = proc.path(pid, &format!("map_files/{:x}-{:x}", mapping.start, mapping.end));
+        Self::new(open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()), path, pid)
+    }
+
+    /// Finds a path as a process sees it; links are followed within its root only.
+    fn below_root(proc: &ProcFs, pid: Pid, path: &Path) -> Result<Self, Error> {
         let root_path = proc.path(pid, "root");
         let root = open(&root_path, OFlags::PATH | OFlags::CLOEXEC | OFlags::DIRECTORY, Mode::empty())
             .map_err(|error| Error::of_read(pid, root_path.clone(), error.into()))?;
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        regular(openat2(&root, path, FLAGS, Mode::empty(), resolve), path, pid)
+        match openat2(&root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            // The process is there, its file is not.
+            Err(Errno::NOENT | Errno::NOTDIR) => Err(Error::OtherFile { pid, path: path.into() }),
+            found => Self::new(found, path.into(), pid),
+        }
     }
-}
 
-fn regular(opened: Result<rustix::fd::OwnedFd, Errno>, path: &Path, pid: Pid) -> Result<MappedFile, Error> {
-    let failed = |error: Errno| Error::of_read(pid, path.into(), error.into());
-    let fd = opened.map_err(failed)?;
-    let stat = fstat(&fd).map_err(failed)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(Error::NotRegular { path: path.into() });
+    fn new(found: Result<OwnedFd, Errno>, path: PathBuf, pid: Pid) -> Result<Self, Error> {
+        let failed = |error: Errno| Error::of_read(pid, path.clone(), error.into());
+        let fd = found.map_err(failed)?;
+        let stat = fstat(&fd).map_err(failed)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(Error::NotRegular { path });
+        }
+        let facts = FileFacts {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            ctime_ns: stat.st_ctime.wrapping_mul(1_000_000_000).wrapping_add(stat.st_ctime_nsec as i64),
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+        };
+        Ok(Self { fd, path, facts })
     }
-    let facts = FileFacts {
-        device: stat.st_dev,
-        inode: stat.st_ino,
-        ctime_ns: stat.st_ctime.wrapping_mul(1_000_000_000).wrapping_add(stat.st_ctime_nsec as i64),
-        size: u64::try_from(stat.st_size).unwrap_or(0),
-    };
-    Ok(MappedFile { file: File::from(fd), facts })
+
+    /// Opens the file itself: no name is looked up again.
+    fn open(self, pid: Pid) -> Result<MappedFile, Error> {
+        let own = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let fd = open(own, flags, Mode::empty());
+        let fd = fd.map_err(|error| Error::of_read(pid, self.path, error.into()))?;
+        Ok(MappedFile { file: File::from(fd), facts: self.facts })
+    }
 }
 
 #[cfg(test)]
@@ -144,6 +191,10 @@ mod tests {
         };
         assert!(matches!(open("/pipe"), Err(Error::NotRegular { .. })));
         // Within the process's root there is no /etc/passwd.
-        assert!(matches!(open("/out"), Err(Error::Gone { .. })));
+        assert!(matches!(open("/out"), Err(Error::OtherFile { .. })));
+        std::fs::create_dir(root.join("directory")).unwrap();
+        assert!(matches!(open("/directory"), Err(Error::NotRegular { .. })));
+        std::fs::write(root.join("file"), "x").unwrap();
+        assert!(matches!(open("/../file"), Err(Error::OtherFile { .. })), "the root has nothing above it");
     }
 }

@@ -34,7 +34,7 @@ impl Mappings {
         now.sort_unstable_by_key(|mapping| mapping.start);
         let delta = Delta { added: missing(&now, &self.sorted), removed: missing(&self.sorted, &now) };
         if !delta.removed.is_empty() {
-            self.epoch += 1;
+            self.epoch = self.epoch.wrapping_add(1);
         }
         self.sorted = now;
         delta

@@ -2,6 +2,10 @@
 
 /// Mappings that are taken from one process at the most; the kernel's own default limit is 65,530.
 pub const MAX_MAPPINGS: usize = 262_144;
+/// Bytes of names that are taken from one process at the most. Each of its mappings may have a path of 4 KiB.
+const MAX_NAME_BYTES: usize = 16 << 20;
+/// The longest line: a path of 4 KiB, each byte of it a newline that is written as four, and the numbers before it.
+const MAX_LINE_BYTES: usize = 20 << 10;
 
 /// What lies behind a mapping.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -43,22 +47,99 @@ pub struct ParsedMaps {
     pub mappings: Vec<Mapping>,
     /// Lines that are not what they should be.
     pub malformed: usize,
-    /// Executable mappings beyond [`MAX_MAPPINGS`].
+    /// Executable mappings that were left out for being too many, or for having too long names all together.
     pub surplus: usize,
 }
 
 /// Takes the executable mappings out of the text of `/proc/PID/maps`.
 pub fn parse_executable(text: &[u8]) -> ParsedMaps {
-    let mut parsed = ParsedMaps::default();
-    for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-        match parse_line(line) {
-            Line::Executable(_) if parsed.mappings.len() >= MAX_MAPPINGS => parsed.surplus += 1,
-            Line::Executable(mapping) => parsed.mappings.push(mapping),
-            Line::Other => {}
-            Line::Malformed => parsed.malformed += 1,
+    let mut parser = MapsParser::default();
+    parser.push(text);
+    parser.finish()
+}
+
+/// Takes the executable mappings out of `/proc/PID/maps` piece by piece, so that nobody need hold all of it.
+#[derive(Debug, Default)]
+pub struct MapsParser {
+    parsed: ParsedMaps,
+    name_bytes: usize,
+    /// The beginning of a line whose end has not come yet.
+    begun: Vec<u8>,
+    /// Whether the line that has begun is longer than any the kernel writes.
+    overlong: bool,
+}
+
+impl MapsParser {
+    /// Takes the next piece of the text, wherever that has been cut.
+    pub fn push(&mut self, mut text: &[u8]) {
+        while let Some(end) = text.iter().position(|&byte| byte == b'\n') {
+            self.end_line(&text[..end]);
+            text = &text[end + 1..];
+        }
+        self.keep(text);
+    }
+
+    /// What was found.
+    pub fn finish(mut self) -> ParsedMaps {
+        self.end_line(&[]);
+        self.parsed
+    }
+
+    fn end_line(&mut self, rest: &[u8]) {
+        if self.begun.is_empty() && !self.overlong && rest.len() <= MAX_LINE_BYTES {
+            return self.take(rest);
+        }
+        self.keep(rest);
+        let mut line = std::mem::take(&mut self.begun);
+        if std::mem::take(&mut self.overlong) {
+            self.parsed.malformed += 1;
+        } else {
+            self.take(&line);
+        }
+        line.clear();
+        self.begun = line;
+    }
+
+    fn keep(&mut self, piece: &[u8]) {
+        self.overlong |= self.begun.len() + piece.len() > MAX_LINE_BYTES;
+        if self.overlong {
+            self.begun.clear();
+        } else {
+            self.begun.extend_from_slice(piece);
         }
     }
-    parsed
+
+    fn take(&mut self, line: &[u8]) {
+        if line.is_empty() {
+            return;
+        }
+        match parse_line(line) {
+            Line::Executable(mapping) => self.add(mapping),
+            Line::Other => {}
+            Line::Malformed => self.parsed.malformed += 1,
+        }
+    }
+
+    fn add(&mut self, mapping: Mapping) {
+        let name_bytes = self.name_bytes + mapping.backing.name().map_or(0, str::len);
+        if self.parsed.mappings.len() >= MAX_MAPPINGS || name_bytes > MAX_NAME_BYTES {
+            self.parsed.surplus += 1;
+        } else {
+            self.name_bytes = name_bytes;
+            self.parsed.mappings.push(mapping);
+        }
+    }
+}
+
+impl Backing {
+    /// The path or the name, if there is one.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::File { path, .. } => Some(path),
+            Self::Named(name) => Some(name),
+            Self::Anonymous => None,
+        }
+    }
 }
 
 enum Line {
@@ -177,7 +258,63 @@ mod tests {
         assert_eq!((parsed.mappings.len(), parsed.malformed), (0, 3));
     }
 
+    #[test]
+    fn what_looks_like_a_file_but_is_in_memory_only_is_told_by_its_path() {
+        for path in ["/SYSV00001234", "/dev/zero", "/anon_hugepage", "//anon"] {
+            let Backing::File { path: found, deleted, .. } =
+                one(&format!("1-2 r-xs 0 00:01 9    {path} (deleted)")).backing
+            else {
+                panic!("a file")
+            };
+            assert_eq!((&*found, deleted), (path, true));
+        }
+        assert_eq!(
+            one("1-2 r-xp 0 00:00 0  [anon:jit code]").backing,
+            Backing::Named("[anon:jit code]".into())
+        );
+        assert_eq!(one("1-2 rwxp 0 00:00 0  [stack]").backing.name(), Some("[stack]"));
+    }
+
+    #[test]
+    fn the_longest_path_is_taken_and_longer_lines_are_counted() {
+        let path = format!("/{}", "\\012".repeat(4095));
+        let Backing::File { path, .. } = one(&format!("1-2 r-xp 0 00:01 9    {path}")).backing else {
+            panic!("a file")
+        };
+        assert_eq!(path.len(), 4096);
+        let long = format!("1-2 r-xp 0 00:01 9 /{}\n3-4 r-xp 0 00:01 9 /b\n", "x".repeat(MAX_LINE_BYTES));
+        let parsed = parse_executable(long.as_bytes());
+        assert_eq!((parsed.mappings.len(), parsed.malformed), (1, 1));
+    }
+
+    #[test]
+    fn what_one_process_can_make_the_agent_hold_is_bounded() {
+        let line = format!("1-2 r-xp 0 00:01 9    /{}\n", "x".repeat(4095));
+        let mut parser = MapsParser::default();
+        let fitting = MAX_NAME_BYTES / 4096;
+        (0..fitting + 3).for_each(|_| parser.push(line.as_bytes()));
+        let parsed = parser.finish();
+        assert_eq!((parsed.mappings.len(), parsed.surplus), (fitting, 3));
+        let mut parser = MapsParser::default();
+        (0..MAX_MAPPINGS + 3).for_each(|_| parser.push(b"1-2 r-xp 0 00:01 9\n"));
+        let parsed = parser.finish();
+        assert_eq!((parsed.mappings.len(), parsed.surplus), (MAX_MAPPINGS, 3));
+    }
+
     proptest! {
+        #[test]
+        fn it_does_not_matter_where_the_text_is_cut(
+            text in "([1-9a-f]{1,3}-[a-f]{4} r-xp 0 0:1 9  (/[a-z]{0,9})?\n?|[a-z \n]{0,9}){0,9}",
+            cuts in prop::collection::vec(0usize..200, 0..6),
+        ) {
+            let mut parser = MapsParser::default();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            cuts.windows(2).for_each(|cut| parser.push(&text.as_bytes()[cut[0]..cut[1]]));
+            prop_assert_eq!(parser.finish(), parse_executable(text.as_bytes()));
+        }
+
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             parse_executable(&bytes);

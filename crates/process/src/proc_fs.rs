@@ -1,15 +1,18 @@
 //! /proc, or a directory that looks like it.
 
-use crate::{Error, ParsedMaps, Stat, parse_executable};
+use crate::{Error, MapsParser, ParsedMaps, Stat};
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use telegen_model::{Generation, Pid, ProcessFacts, ProcessId, ProcessKey, StartTime, base_name};
 
 /// Most bytes of a command line that are looked at for `argv[0]`.
 const MAX_ARGV0_BYTES: u64 = 4096;
-/// Most bytes of `maps` that are read: a process may have as many mappings as it likes.
+/// Most bytes of `maps` that are read: a process may have as many mappings as it likes. The line that is cut there
+/// counts as malformed.
 const MAX_MAPS_BYTES: u64 = 64 << 20;
+/// Bytes of `maps` that are held at a time; the kernel hands out a page or less.
+const MAPS_PIECE_BYTES: usize = 8 << 10;
 const MAX_STAT_BYTES: u64 = 4096;
 
 /// A directory that is, or stands in for, /proc.
@@ -23,7 +26,8 @@ pub struct ProcFs {
 pub struct Scan {
     /// What was found.
     pub processes: Vec<ProcessFacts>,
-    /// Processes whose executable or arguments could not be read for want of permission.
+    /// Processes of which something could not be read, mostly for want of permission. Those of which nothing could are
+    /// counted here only.
     pub partly_read: usize,
 }
 
@@ -92,20 +96,41 @@ impl ProcFs {
     }
 
     /// The executable mappings of a process. Those of its leader, or of another thread if that has left.
+    ///
+    /// None are an answer, too: kernel threads have none, nor has a process on its way out.
     pub fn executable_mappings(&self, pid: Pid) -> Result<ParsedMaps, Error> {
-        let bytes = self.read(pid, &self.path(pid, "maps"), MAX_MAPS_BYTES)?;
-        if !bytes.is_empty() {
-            return Ok(parse_executable(&bytes));
+        if let Some(parsed) = self.read_maps(pid, &self.path(pid, "maps"))? {
+            return Ok(parsed);
         }
         let tasks = self.path(pid, "task");
         let entries = fs::read_dir(&tasks).map_err(|source| Error::of_read(pid, tasks.clone(), source))?;
         for task in entries.filter_map(Result::ok) {
-            let bytes = self.read(pid, &task.path().join("maps"), MAX_MAPS_BYTES).unwrap_or_default();
-            if !bytes.is_empty() {
-                return Ok(parse_executable(&bytes));
+            // A thread that goes meanwhile is one of several to ask.
+            if let Ok(Some(parsed)) = self.read_maps(pid, &task.path().join("maps")) {
+                return Ok(parsed);
             }
         }
         Ok(ParsedMaps::default())
+    }
+
+    /// `None` if the file is empty.
+    fn read_maps(&self, pid: Pid, path: &Path) -> Result<Option<ParsedMaps>, Error> {
+        let failed = |source| Error::of_read(pid, path.into(), source);
+        let mut file = File::open(path).map_err(failed)?.take(MAX_MAPS_BYTES);
+        let mut parser = MapsParser::default();
+        let mut piece = vec![0; MAPS_PIECE_BYTES];
+        let mut is_empty = true;
+        loop {
+            match file.read(&mut piece) {
+                Ok(0) => return Ok((!is_empty).then(|| parser.finish())),
+                Ok(length) => {
+                    is_empty = false;
+                    parser.push(&piece[..length]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
     }
 
     /// What rules ask of a process. Its start time is that of `stat`, exact to 10 ms only.
@@ -135,7 +160,7 @@ impl ProcFs {
         if self.stat(pid)?.start_ticks != stat.start_ticks {
             return Err(Error::Gone { pid });
         }
-        let start = StartTime(stat.start_ticks * StartTime::TICK_NS);
+        let start = StartTime(stat.start_ticks.saturating_mul(StartTime::TICK_NS));
         let key = ProcessKey { id: ProcessId { pid, start }, generation: Generation::default() };
         let facts =
             ProcessFacts { key, parent: Pid(stat.parent), kernel_thread, comm: stat.comm, executable, argv0 };
@@ -151,8 +176,8 @@ impl ProcFs {
                     scan.partly_read += usize::from(denied);
                     scan.processes.push(facts);
                 }
-                Err(Error::Denied { .. }) => scan.partly_read += 1,
-                Err(_) => {}
+                Err(Error::Gone { .. }) => {}
+                Err(_) => scan.partly_read += 1,
             }
         }
         Ok(scan)

@@ -34,6 +34,11 @@ impl Patterns {
     /// Patterns that one list may have.
     const MAX: usize = 4096;
 
+    /// A list that matches nothing.
+    pub(crate) fn none() -> Self {
+        Self { exact: HashMap::default(), globs: GlobSet::empty(), glob_places: Vec::new() }
+    }
+
     pub(crate) fn compile(key: Key, patterns: &[String], errors: &mut Vec<PatternError>) -> Self {
         let mut exact = HashMap::default();
         let mut globs = GlobSetBuilder::new();

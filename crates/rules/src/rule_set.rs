@@ -62,6 +62,18 @@ impl RuleSet {
         }
     }
 
+    /// Rules that no process matches: for when something else chooses.
+    pub fn nothing() -> Self {
+        Self {
+            spec: RuleSpec::default(),
+            pids: Vec::new(),
+            names: Some(Patterns::none()),
+            executables: None,
+            exclude_names: None,
+            exclude_executables: None,
+        }
+    }
+
     /// The rules that choose by pid. To which process each belongs is for the caller to keep: a pid rule is bound to
     /// the first process seen under its pid, not to whoever has the pid later.
     pub fn pids(&self) -> &[PidChoice] {

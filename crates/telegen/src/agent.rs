@@ -10,9 +10,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use telegen_config::{Config, Overrides};
-use telegen_export::FileSink;
+use telegen_export::{FileLimits, FileSink};
 use telegen_model::Profile;
 
 /// How often signals and clocks are looked at.
@@ -218,8 +218,8 @@ impl Agent {
             return;
         };
         match sink.write(profile) {
-            Ok(path) => {
-                tracing::debug!(samples, file = %path.display(), "wrote a profile");
+            Ok(stored) => {
+                tracing::debug!(samples, file = %stored.path.display(), bytes = stored.bytes, "wrote a profile");
                 self.metrics.count_export("files", Ok(()));
                 self.metrics.count_samples(SampleOutcome::Exported, samples);
             }
@@ -247,6 +247,7 @@ fn sink(config: &Config) -> Result<Option<FileSink>, Failure> {
         tracing::warn!("export.files.directory is not set: profiles are made, counted and thrown away");
         return Ok(None);
     };
-    let sink = FileSink::open(directory, files.max_size_bytes, files.max_age);
+    let limits = FileLimits { max_bytes: files.max_size_bytes, max_age: files.max_age };
+    let sink = FileSink::open(directory, limits, SystemTime::now());
     sink.map(Some).map_err(|error| Failure::new(Status::Failed, error))
 }

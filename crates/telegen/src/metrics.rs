@@ -8,10 +8,13 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use foldhash::fast::FixedState;
 use std::fs;
+use std::hash::BuildHasher;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use telegen_bpf::Counters;
+use telegen_config::Config;
 use telegen_model::ProfileKind;
 
 /// Upper bounds of the buckets of the decision latency: 50 µs to 1 s.
@@ -51,6 +54,16 @@ struct TargetLabel {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct HashLabel {
+    hash: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct ReasonLabel {
     reason: &'static str,
 }
@@ -70,9 +83,21 @@ pub(crate) enum SampleOutcome {
     UnknownProcess,
     /// The table of stacks was full.
     StackTableFull,
+    /// Nothing is configured to take profiles.
+    NoSink,
 }
 
 impl SampleOutcome {
+    const ALL: [Self; 7] = [
+        Self::Exported,
+        Self::ExportFailed,
+        Self::RingFull,
+        Self::Exiting,
+        Self::UnknownProcess,
+        Self::StackTableFull,
+        Self::NoSink,
+    ];
+
     fn name(self) -> &'static str {
         match self {
             Self::Exported => "exported",
@@ -81,6 +106,7 @@ impl SampleOutcome {
             Self::Exiting => "exiting",
             Self::UnknownProcess => "unknown_process",
             Self::StackTableFull => "stack_table_full",
+            Self::NoSink => "no_sink",
         }
     }
 }
@@ -108,6 +134,9 @@ pub(crate) struct Metrics {
     pub(crate) stale_decisions: Counter,
     targets_refused: Counter,
     unopened_files: Counter,
+    reloads: Family<OutcomeLabel, Counter>,
+    last_reload_successful: Gauge,
+    config_info: Family<HashLabel, Gauge>,
     process: ProcessMetrics,
 }
 
@@ -145,12 +174,36 @@ impl Metrics {
             stale_decisions: Counter::default(),
             targets_refused: Counter::default(),
             unopened_files: Counter::default(),
+            reloads: Family::default(),
+            last_reload_successful: Gauge::default(),
+            config_info: Family::default(),
             process: ProcessMetrics::default(),
         };
         let mut registry = Registry::default();
+        metrics.touch_all();
         metrics.register(&mut registry);
         metrics.process.register(&mut registry);
         Self { registry: Mutex::new(registry), ..metrics }
+    }
+
+    /// Makes every promised series exist, at 0, from the start: a query for one that does not exist finds nothing.
+    fn touch_all(&self) {
+        self.set_selection(Filtered::Yes, 0, 0);
+        self.set_selection(Filtered::No, 0, 0);
+        for r#type in ["process", "container"] {
+            drop(self.cache_hits.get_or_create(&TypeLabel { r#type }));
+            drop(self.cache_misses.get_or_create(&TypeLabel { r#type }));
+        }
+        for outcome in SampleOutcome::ALL {
+            self.sample(outcome);
+        }
+        for outcome in ["success", "failure"] {
+            drop(self.exports.get_or_create(&SinkLabels { sink: "files", outcome }));
+            drop(self.reloads.get_or_create(&OutcomeLabel { outcome }));
+        }
+        for cache in ["stacks", "symbols", "kernel_symbols"] {
+            self.set_cache_bytes(cache, 0);
+        }
     }
 
     fn register(&self, registry: &mut Registry) {
@@ -219,6 +272,13 @@ impl Metrics {
             "Decisions that came too late: the process was gone or ran another program",
             self.stale_decisions.clone(),
         );
+        profiler.register("config_reloads", "Configurations read, by how it went", self.reloads.clone());
+        profiler.register(
+            "config_last_reload_successful",
+            "Whether the last configuration read is the one in force",
+            self.last_reload_successful.clone(),
+        );
+        profiler.register("config_info", "The configuration in force", self.config_info.clone());
         profiler.register(
             "targets_refused",
             "Processes that match but were refused because limits.max_targets was reached",
@@ -289,6 +349,21 @@ impl Metrics {
     /// Counts samples by what became of them.
     pub(crate) fn count_samples(&self, outcome: SampleOutcome, count: u64) {
         self.sample(outcome).inc_by(count);
+    }
+
+    /// Samples that were taken but did not get into a profile.
+    pub(crate) fn lost_in_user_space(&self) -> u64 {
+        self.sample(SampleOutcome::UnknownProcess).get() + self.sample(SampleOutcome::StackTableFull).get()
+    }
+
+    /// Takes over which configuration is in force, and counts how its loading went.
+    pub(crate) fn set_config(&self, config: &Config, result: Result<(), ()>) {
+        let outcome = if result.is_ok() { "success" } else { "failure" };
+        self.reloads.get_or_create(&OutcomeLabel { outcome }).inc();
+        self.last_reload_successful.set(i64::from(result.is_ok()));
+        let hash = FixedState::default().hash_one(config.show());
+        self.config_info.clear();
+        self.config_info.get_or_create(&HashLabel { hash: format!("{hash:016x}") }).set(1);
     }
 
     /// Counts a profile handed over to a sink, or not.

@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use telegen_export::{Format, OutputFile, Overwrite, TopFunctions};
+use telegen_export::{Existing, Format, OutputFile, TopFunctions};
 use telegen_model::{Profile, StartTime};
 use telegen_rules::RuleSet;
 
@@ -33,7 +33,7 @@ pub(crate) struct RecordOptions {
     /// `None`: until the command ends.
     pub(crate) duration: Option<Duration>,
     pub(crate) outputs: Vec<(PathBuf, Format)>,
-    pub(crate) overwrite: Overwrite,
+    pub(crate) existing: Existing,
     pub(crate) patience: Patience,
     /// The target flags as they were given, for a command line to be shown.
     pub(crate) flags: String,
@@ -49,7 +49,7 @@ pub(crate) fn run(options: RecordOptions) -> Result<u8, Failure> {
     let outputs = options
         .outputs
         .iter()
-        .map(|(path, format)| Ok((OutputFile::prepare(path, options.overwrite)?, *format)))
+        .map(|(path, format)| Ok((OutputFile::prepare(path, options.existing)?, *format)))
         .collect::<Result<Vec<_>, telegen_export::Error>>()
         .map_err(|error| Failure::new(Status::Failed, error))?;
     let signals = Signals::catch().map_err(|error| Failure::new(Status::Failed, error))?;

@@ -28,6 +28,13 @@ impl Settings {
         Self::of(loaded, overrides)
     }
 
+    /// For `record`: the flags say what is included; the file gives exclusions and limits only.
+    pub(crate) fn for_recording(file: Option<&Path>, overrides: &Overrides) -> Result<Self, Failure> {
+        let mut settings = Self::load(file, &Overrides::default())?;
+        settings.loaded.config.rules = settings.loaded.config.rules.exclusions();
+        Self::of(settings.loaded, overrides)
+    }
+
     /// A configuration that has been read, with the flags put over it.
     pub(crate) fn of(mut loaded: Loaded, overrides: &Overrides) -> Result<Self, Failure> {
         loaded.override_rules(overrides);

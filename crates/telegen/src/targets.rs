@@ -188,6 +188,17 @@ fn rendered(
     format!("{}\n{matched} of {scanned} processes are profiled: {}\n", table(&header, &rows), rules.summary())
 }
 
+/// How many processes each reading of several include types without a `match` would select now.
+pub(crate) fn compare_readings(rules: &RuleSet) -> Result<String, Failure> {
+    let count = |mode: MatchMode| -> Result<usize, Failure> {
+        let spec = telegen_rules::RuleSpec { match_mode: Some(mode), ..rules.spec().clone() };
+        let rules = RuleSet::compile(&spec).map_err(|_| Failure::message(Status::Failed, "the rules changed"))?;
+        let decided = decide_all(&rules, find(&rules)?.processes);
+        Ok(decided.iter().filter(|process| process.decision.is_profile()).count())
+    };
+    Ok(format!("  match: any would select {} processes now, match: all {}", count(MatchMode::Any)?, count(MatchMode::All)?))
+}
+
 /// What `record` says when nothing matches: how many were looked at, and what came closest.
 pub(crate) fn nothing_matched(rules: &RuleSet, flags: &str) -> Failure {
     const SHOWN: usize = 5;

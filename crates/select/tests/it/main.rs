@@ -3,4 +3,5 @@
 
 mod model;
 mod readers;
+mod scans;
 mod stories;

@@ -20,21 +20,21 @@ pub(crate) fn named(names: &[&str]) -> RuleSet {
     RuleSet::compile(&RuleSpec { process_names, ..RuleSpec::default() }).expect("valid")
 }
 
-fn pids(pids: &[u32]) -> RuleSet {
+pub(crate) fn pids(pids: &[u32]) -> RuleSet {
     RuleSet::compile(&RuleSpec { pids: pids.to_vec(), ..RuleSpec::default() }).expect("valid")
 }
 
-fn selector(rules: RuleSet) -> Selector {
+pub(crate) fn selector(rules: RuleSet) -> Selector {
     Selector::new(rules, Pid(1), Limits::default())
 }
 
-fn handle(selector: &mut Selector, event: Event) -> Vec<Operation> {
+pub(crate) fn handle(selector: &mut Selector, event: Event) -> Vec<Operation> {
     let mut out = Vec::new();
     selector.handle(event, &mut out);
     out
 }
 
-fn starts(out: &[Operation]) -> Vec<u64> {
+pub(crate) fn starts(out: &[Operation]) -> Vec<u64> {
     let start = |operation: &Operation| match operation {
         Operation::Start { token, .. } => Some(token.0),
         _ => None,
@@ -42,7 +42,7 @@ fn starts(out: &[Operation]) -> Vec<u64> {
     out.iter().filter_map(start).collect()
 }
 
-fn ends(out: &[Operation]) -> Vec<u64> {
+pub(crate) fn ends(out: &[Operation]) -> Vec<u64> {
     let end = |operation: &Operation| match operation {
         Operation::End { token } => Some(token.0),
         _ => None,
@@ -50,7 +50,7 @@ fn ends(out: &[Operation]) -> Vec<u64> {
     out.iter().filter_map(end).collect()
 }
 
-fn standings(out: &[Operation]) -> Vec<Standing> {
+pub(crate) fn standings(out: &[Operation]) -> Vec<Standing> {
     let set = |operation: &Operation| match operation {
         Operation::Set { standing, .. } => Some(*standing),
         _ => None,

@@ -26,7 +26,7 @@ use telegen_rules::RuleSet;
 use telegen_select::Selection;
 
 /// How the profiler shall run.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct EngineOptions {
     pub(crate) clock: Clock,
     pub(crate) sample_hz: u32,
@@ -74,7 +74,10 @@ impl Engine {
             max_targets: options.max_targets,
             drain: drain.sender.clone(),
             metrics: metrics.clone(),
-            ready: Box::new(move |summary| drop(ready.send(summary))),
+            ready: Box::new(move |summary| {
+                // Whoever asked may have given up.
+                let _ = ready.send(summary);
+            }),
         };
         let lifecycle = Lifecycle::start(&kernel, parts)?;
         let first = first.recv().map_err(|_| Stopped)?;
@@ -137,6 +140,11 @@ impl Engine {
         symbolize.join();
         drop(kernel);
         Ok(profile)
+    }
+
+    /// The metrics that this engine counts in.
+    pub(crate) fn metrics(&self) -> Arc<Metrics> {
+        self.metrics.clone()
     }
 
     /// What brings the metrics up to date, from any thread.

@@ -1,0 +1,119 @@
+//! The configuration as the rest of the program sees it: values, not text.
+
+use crate::{CpuEvent, LogFormat, LogLevel, Rules};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that can be configured. The default is what an empty file means.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Whether anything is profiled at all: the kill switch.
+    pub enabled: bool,
+    /// How much time one profile covers.
+    pub collection_interval: Duration,
+    /// CPU profiles.
+    pub cpu: Cpu,
+    /// Whether stacks have their kernel frames.
+    pub kernel_stacks: bool,
+    /// Whether the agent itself may be profiled.
+    pub profile_self: bool,
+    /// Which processes are profiled.
+    pub rules: Rules,
+    /// Labels for every sample.
+    pub external_labels: BTreeMap<String, String>,
+    /// What is listened at.
+    pub server: Server,
+    /// Where profiles go.
+    pub export: Export,
+    /// What the agent may use.
+    pub limits: Limits,
+    /// What the agent says.
+    pub log: Log,
+}
+
+/// CPU profiles.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cpu {
+    /// Whether they are made.
+    pub enabled: bool,
+    /// Ticks a second on each CPU, within [`Cpu::SAMPLE_HZ`].
+    pub sample_hz: u32,
+    /// What ticks.
+    pub event: CpuEvent,
+}
+
+/// What is listened at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Server {
+    /// For probes and scrapers.
+    pub health_listen: SocketAddr,
+}
+
+/// Where profiles go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Export {
+    /// Into files.
+    pub files: Files,
+}
+
+/// Profiles in files of one directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Files {
+    /// The directory; without one, no files are written.
+    pub directory: Option<PathBuf>,
+    /// The most bytes they may have together; the oldest go first.
+    pub max_size_bytes: u64,
+    /// The longest time they stay.
+    pub max_age: Duration,
+}
+
+/// What the agent may use.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// The most processes that are profiled at once.
+    pub max_targets: u32,
+    /// The most frames of a stack, beyond which it is cut. Stacks that the kernel itself walks it cuts at
+    /// `kernel.perf_event_max_stack` (sysctl(8); 127 unless changed) if that is less.
+    pub max_stack_depth: u32,
+}
+
+/// What the agent says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Log {
+    /// The least important lines that are logged.
+    pub level: LogLevel,
+    /// How they look.
+    pub format: LogFormat,
+}
+
+impl Cpu {
+    /// Sample rates that are accepted, in Hz.
+    pub const SAMPLE_HZ: RangeInclusive<u32> = 1..=10_000;
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            collection_interval: Duration::from_secs(10),
+            cpu: Cpu { enabled: true, sample_hz: 99, event: CpuEvent::CpuClock },
+            kernel_stacks: true,
+            profile_self: false,
+            rules: Rules::default(),
+            external_labels: BTreeMap::new(),
+            server: Server { health_listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9691)) },
+            export: Export {
+                files: Files {
+                    directory: None,
+                    max_size_bytes: 512 << 20,
+                    max_age: Duration::from_secs(24 * 60 * 60),
+                },
+            },
+            limits: Limits { max_targets: 10_000, max_stack_depth: 512 },
+            log: Log { level: LogLevel::Info, format: LogFormat::Text },
+        }
+    }
+}

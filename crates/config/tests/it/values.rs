@@ -1,0 +1,115 @@
+//! What a configuration that is right means.
+
+use std::path::PathBuf;
+use std::time::Duration;
+use telegen_config::{Config, CpuEvent, Loaded, LogFormat, LogLevel, Match, Overrides, parse, reference};
+use telegen_model::Pid;
+
+fn loaded(text: &str) -> Loaded {
+    parse("c.yaml", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn nothing_means_the_defaults() {
+    for text in ["", "# nothing\n", "---\n", "{}", "profiler:\n", "profiler: {}\n", "profiler:\n  cpu:\n"] {
+        let loaded = loaded(text);
+        assert_eq!(loaded.config, Config::default(), "{text:?}");
+        assert!(loaded.warnings.is_empty(), "{text:?}");
+    }
+}
+
+#[test]
+fn the_defaults_are_those_that_are_documented() {
+    let config = Config::default();
+    assert!(config.enabled && config.cpu.enabled && config.kernel_stacks && !config.profile_self);
+    assert_eq!(config.collection_interval, Duration::from_secs(10));
+    assert_eq!((config.cpu.sample_hz, config.cpu.event), (99, CpuEvent::CpuClock));
+    assert_eq!(config.server.health_listen.to_string(), "0.0.0.0:9691");
+    assert_eq!((config.limits.max_targets, config.limits.max_stack_depth), (10_000, 512));
+    assert_eq!((config.log.level, config.log.format), (LogLevel::Info, LogFormat::Text));
+    assert!(!config.rules.has_includes());
+}
+
+#[test]
+fn every_key_reaches_its_field() {
+    let config = loaded(
+        "profiler:
+  enabled: false
+  collection_interval: 1m30s
+  cpu: {enabled: false, sample_rate: 0x13, event: cycles}
+  kernel_stacks: false
+  profile_self: true
+  target_pid: 1
+  target_pids: [2, 3]
+  target_process_names: [java, \"python3*\"]
+  target_executables: [\"/opt/*/bin/server\"]
+  exclude_process_names: ['{sh,bash}']
+  exclude_executables:
+    - /bin/sh
+  match: all
+  external_labels: {cluster: a, \"k8s.zone\": \"1\"}
+  server: {health_listen: \"[::1]:1\"}
+  export: {files: {directory: /var/lib/telegen, max_size: 1GB, max_age: 48h}}
+  limits: {max_targets: 7, max_stack_depth: 8}
+  log: {level: debug, format: json}
+",
+    )
+    .config;
+    assert!(!config.enabled && !config.cpu.enabled && !config.kernel_stacks && config.profile_self);
+    assert_eq!(config.collection_interval, Duration::from_secs(90));
+    assert_eq!((config.cpu.sample_hz, config.cpu.event), (19, CpuEvent::Cycles));
+    assert_eq!(config.rules.target_pid, Some(Pid(1)));
+    assert_eq!(config.rules.target_pids, [Pid(2), Pid(3)]);
+    assert_eq!(config.rules.target_process_names, ["java", "python3*"]);
+    assert_eq!(config.rules.target_executables, ["/opt/*/bin/server"]);
+    assert_eq!(config.rules.exclude_process_names, ["{sh,bash}"]);
+    assert_eq!(config.rules.exclude_executables, ["/bin/sh"]);
+    assert_eq!(config.rules.match_types, Some(Match::All));
+    let labels = [("cluster", "a"), ("k8s.zone", "1")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    assert_eq!(config.external_labels, labels.into());
+    assert_eq!(config.server.health_listen.to_string(), "[::1]:1");
+    assert_eq!(config.export.files.directory, Some(PathBuf::from("/var/lib/telegen")));
+    assert_eq!(config.export.files.max_size_bytes, 1_000_000_000);
+    assert_eq!(config.export.files.max_age, Duration::from_secs(48 * 3600));
+    assert_eq!((config.limits.max_targets, config.limits.max_stack_depth), (7, 8));
+    assert_eq!((config.log.level, config.log.format), (LogLevel::Debug, LogFormat::Json));
+}
+
+#[test]
+fn what_is_found_later_still_knows_its_line() {
+    let loaded = loaded("profiler:\n  target_process_names:\n    - java\n    - \"tg-[a\"\n  match: any\n");
+    let at = |key, index| loaded.sources.error_at(key, index, "wrong").position();
+    assert_eq!(at("target_process_names", Some(1)), Some((4, 7)));
+    assert_eq!(at("target_process_names", None), Some((3, 5)));
+    assert_eq!(at("match", None), Some((5, 10)));
+    assert_eq!(at("cpu.event", None), None);
+    assert!(loaded.sources.is_set("match") && !loaded.sources.is_set("cpu.event"));
+    insta::assert_snapshot!(loaded.sources.error_at(
+        "target_process_names",
+        Some(1),
+        "`tg-[a` is not a glob"
+    ));
+}
+
+#[test]
+fn what_comes_from_flags_is_said_to() {
+    let mut loaded = loaded(
+        "profiler:\n  target_process_names: [java]\n  target_executables: [/a]\n  exclude_process_names: [sh]\n",
+    );
+    loaded.override_rules(&Overrides {
+        process_names: vec!["node".into(), "x[".into()],
+        exclude_process_names: vec!["y[".into()],
+        ..Overrides::default()
+    });
+    assert_eq!(loaded.config.rules.exclude_process_names, ["sh", "y["]);
+    let at = |key, index| loaded.sources.error_at(key, Some(index), "wrong").to_string();
+    assert_eq!(at("target_process_names", 1), "error: wrong\n --> --name, value 2");
+    assert_eq!(at("exclude_process_names", 1), "error: wrong\n --> --exclude-name, value 1");
+    assert!(at("exclude_process_names", 0).contains("c.yaml:4:27"));
+    assert_eq!(at("target_executables", 0), "error: wrong", "the flags have replaced it");
+}
+
+#[test]
+fn the_reference_has_every_key() {
+    insta::assert_snapshot!(reference());
+}

@@ -1,0 +1,19 @@
+//! `/proc/PID/maps`: no text makes the parser panic, and where the text is cut makes no difference.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use telegen_process::{MapsParser, parse_executable};
+
+fuzz_target!(|input: (usize, &[u8])| {
+    let (cut, text) = input;
+    let whole = parse_executable(text);
+    let (before, after) = text.split_at(cut % (text.len() + 1));
+    let mut parser = MapsParser::default();
+    parser.push(before);
+    parser.push(after);
+    assert_eq!(parser.finish(), whole);
+    for mapping in &whole.mappings {
+        assert!(mapping.start < mapping.end);
+    }
+});

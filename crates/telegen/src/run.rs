@@ -1,0 +1,165 @@
+//! From the command line to the command.
+
+use crate::agent::{self, AgentOptions};
+use crate::cli::{AgentArgs, Cli, Command, ConfigCommand, DoctorOutput, Event, ListOutput, RecordArgs, TargetsArgs};
+use crate::doctor::{self, DoctorFormat};
+use crate::failure::{Failure, Status};
+use crate::logging::{self, LogFormat};
+use crate::output::{print, say};
+use crate::record::{self, Patience, RecordOptions};
+use crate::settings::{DEFAULT_CONFIG, Settings, config_file};
+use crate::targets::{self, ListFormat, ListOptions};
+use clap::Parser;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use telegen_bpf::Clock;
+use telegen_config::{LogLevel, Overrides};
+use telegen_export::{Existing, Format, recording_file_name};
+use telegen_rules::RuleSet;
+
+const DEFAULT_DURATION: Duration = Duration::from_secs(10);
+
+/// Runs the command; the status to exit with.
+pub(crate) fn run(arguments: Vec<OsString>) -> Result<u8, Failure> {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        // Help and versions come this way, too.
+        Err(error) => {
+            error.print().map_err(|error| Failure::new(Status::Failed, error))?;
+            return Ok(u8::try_from(error.exit_code()).unwrap_or(Status::Usage as u8));
+        }
+    };
+    match cli.command {
+        Command::Agent(args) => agent(args).map(|()| 0),
+        Command::Record(args) => record(args),
+        Command::Targets(args) => list_targets(&args).map(|()| 0),
+        Command::Config(ConfigCommand::Check { files }) => check_config(&files).map(|()| 0),
+        Command::Config(ConfigCommand::Show { config }) => show_config(config.as_deref()).map(|()| 0),
+        Command::Doctor(args) => {
+            log_for_people();
+            doctor::run(match args.output {
+                DoctorOutput::Table => DoctorFormat::Table,
+                DoctorOutput::Json => DoctorFormat::Json,
+            })
+            .map(|()| 0)
+        }
+    }
+}
+
+/// Commands that people run say only what they have to.
+fn log_for_people() {
+    logging::start(tracing::Level::WARN, LogFormat::Text);
+}
+
+fn agent(args: AgentArgs) -> Result<(), Failure> {
+    let overrides = args.targets.overrides();
+    let file = config_file(args.config.as_deref()).map(Path::to_path_buf);
+    if file.is_none() && overrides == Overrides::default() {
+        return Err(Failure::message(
+            Status::Usage,
+            format!(
+                "nothing says what to profile: give a configuration (--config FILE, or {DEFAULT_CONFIG}), or target \
+                 flags such as --name java"
+            ),
+        ));
+    }
+    let settings = Settings::load(file.as_deref(), &overrides)?;
+    let log = &settings.config().log;
+    logging::start(level(log.level), log_format(log.format));
+    agent::run(AgentOptions { file, overrides }, settings)
+}
+
+fn record(args: RecordArgs) -> Result<u8, Failure> {
+    log_for_people();
+    let overrides = args.targets.overrides();
+    if !overrides.has_includes() && !args.all && args.command.is_empty() {
+        return Err(Failure::message(
+            Status::Usage,
+            "nothing says what to record: give a target flag such as --name java, --all, or a command behind `--`",
+        ));
+    }
+    let mut settings = Settings::for_recording(config_file(args.config.as_deref()), &overrides)?;
+    settings.say_warnings();
+    if !args.command.is_empty() {
+        settings.rules = RuleSet::nothing();
+    }
+    let mut engine = settings.engine_options();
+    engine.sample_hz = args.frequency;
+    engine.kernel_stacks &= !args.no_kernel_stacks;
+    engine.clock = match args.event {
+        Event::CpuClock => Clock::CpuClock,
+        Event::Cycles => Clock::Cycles,
+    };
+    record::run(RecordOptions {
+        engine,
+        rules: settings.rules,
+        duration: args.duration.or(args.command.is_empty().then_some(DEFAULT_DURATION)),
+        outputs: outputs(&args)?,
+        existing: if args.force { Existing::Replace } else { Existing::Keep },
+        patience: if args.wait { Patience::Wait } else { Patience::None },
+        flags: args.targets.shown(),
+        command: args.command,
+    })
+}
+
+/// Which files, in which formats.
+fn outputs(args: &RecordArgs) -> Result<Vec<(PathBuf, Format)>, Failure> {
+    let usage = |error: telegen_export::Error| Failure::new(Status::Usage, error);
+    let format = args.format.as_deref().map(str::parse::<Format>).transpose().map_err(usage)?;
+    if args.output.is_empty() {
+        let format = format.unwrap_or(Format::Pprof);
+        return Ok(vec![(recording_file_name(SystemTime::now(), format).into(), format)]);
+    }
+    let with_format = |path: &PathBuf| match format {
+        Some(format) => Ok((path.clone(), format)),
+        None => Format::from_path(path).map(|format| (path.clone(), format)).map_err(usage),
+    };
+    args.output.iter().map(with_format).collect()
+}
+
+fn list_targets(args: &TargetsArgs) -> Result<(), Failure> {
+    log_for_people();
+    let settings = Settings::load(config_file(args.config.as_deref()), &args.targets.overrides())?;
+    settings.say_warnings();
+    let format = match args.output {
+        ListOutput::Table => ListFormat::Table,
+        ListOutput::Wide => ListFormat::Wide,
+        ListOutput::Json => ListFormat::Json,
+    };
+    targets::run(&settings.rules, ListOptions { format, all: args.all, explain: args.explain })
+}
+
+fn check_config(files: &[PathBuf]) -> Result<(), Failure> {
+    let mut wrong = Vec::new();
+    for file in files {
+        match Settings::load(Some(file), &Overrides::default()) {
+            Ok(settings) => {
+                settings.say_warnings();
+                if !settings.rules.warnings().is_empty() {
+                    say(&targets::compare_readings(&settings.rules)?);
+                }
+                print(&format!("{}: ok\n", file.display())).map_err(|error| Failure::new(Status::Failed, error))?;
+            }
+            Err(failure) => wrong.push(failure.to_string()),
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Failure::message(Status::Usage, wrong.join("\n"))) }
+}
+
+fn show_config(file: Option<&Path>) -> Result<(), Failure> {
+    let settings = Settings::load(config_file(file), &Overrides::default())?;
+    settings.say_warnings();
+    print(&settings.config().show()).map_err(|error| Failure::new(Status::Failed, error))
+}
+
+fn level(level: LogLevel) -> tracing::Level {
+    level.name().parse().unwrap_or(tracing::Level::INFO)
+}
+
+fn log_format(format: telegen_config::LogFormat) -> LogFormat {
+    match format {
+        telegen_config::LogFormat::Text => LogFormat::Text,
+        telegen_config::LogFormat::Json => LogFormat::Json,
+    }
+}
