@@ -38,21 +38,25 @@ static __always_inline bool tg_decide(struct tg_process *process, u64 token, u32
 	return false;
 }
 
+static long tg_apply_one(u64 index, void *ctx)
+{
+	struct tg_apply_item *item = &tg_shared.apply.items[index & (TG_APPLY_MAX - 1)];
+	u32 key = item->key;
+	struct tg_process *process = bpf_map_lookup_elem(&tg_processes, &key);
+
+	item->outcome = process && tg_decide(process, item->token, item->state);
+	if (item->outcome)
+		tg_bit_follow(key, process);
+	return 0;
+}
+
 /* Carries out the decisions in tg_shared.apply. */
 SEC("syscall")
 int tg_apply_decisions(void *ctx)
 {
 	u32 count = tg_shared.apply.count;
 
-	for (u32 i = 0; i < TG_APPLY_MAX && i < count; i++) {
-		struct tg_apply_item *item = &tg_shared.apply.items[i];
-		u32 key = item->key;
-		struct tg_process *process = bpf_map_lookup_elem(&tg_processes, &key);
-
-		item->outcome = process && tg_decide(process, item->token, item->state);
-		if (item->outcome)
-			tg_bit_follow(key, process);
-	}
+	bpf_loop(count < TG_APPLY_MAX ? count : TG_APPLY_MAX, tg_apply_one, NULL, 0);
 	return 0;
 }
 

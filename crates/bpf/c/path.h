@@ -13,6 +13,15 @@ struct tg_scratch {
 	/* Slack behind each text: the verifier must see that the longest piece fits at the last offset. */
 	char text[TG_PATH_BYTES + TG_ARGV0_BYTES + TG_NAME_BYTES];
 	const unsigned char *names[TG_PATH_DEPTH];
+	/*
+	 * Where the walk from a file up to the process's root has come to. Here and not on the stack, where the verifier
+	 * would follow every value that the numbers can have.
+	 */
+	struct dentry *dentry, *root;
+	struct vfsmount *mnt, *root_mnt;
+	u32 count; /* names collected, leaf first */
+	u32 length; /* bytes written */
+	u32 whole; /* 1 if nothing is missing */
 };
 
 enum { TG_SCRATCH_EXEC, TG_SCRATCH_SCAN, TG_SCRATCH_ARGV0, TG_SCRATCH_COUNT };
@@ -36,30 +45,21 @@ static __always_inline u32 tg_bounded(u32 length, u32 limit)
 	return length & (limit - 1);
 }
 
-/* Where a walk from a file up to the process's root has come to. */
-struct tg_walk {
-	struct tg_scratch *scratch;
-	struct dentry *dentry, *root;
-	struct vfsmount *mnt, *root_mnt;
-	u32 names; /* collected, leaf first */
-	u32 length; /* of what has been written */
-	bool done;
-};
-
 /*
  * One step up: a directory, or from a mounted file system to where it is mounted. What __prepend_path of fs/d_path.c
  * does, without its locks: a rename at that very moment can give a mixed path, which the next scan mends.
  *
- * This and the next are callbacks of bpf_loop because the verifier walks a callback once, and a plain loop with
- * branches in it more than a million instructions.
+ * This and the next are callbacks of bpf_loop because the verifier walks a callback a few times only, and a plain loop
+ * with branches in it more than a million instructions.
  */
-static long tg_walk_up(u64 step, struct tg_walk *walk)
+static long tg_walk_up(u64 step, struct tg_scratch **ctx)
 {
-	struct dentry *dentry = walk->dentry, *parent;
-	struct vfsmount *mnt = walk->mnt;
+	struct tg_scratch *scratch = *ctx;
+	struct dentry *dentry = scratch->dentry, *parent;
+	struct vfsmount *mnt = scratch->mnt;
 
-	if (dentry == walk->root && mnt == walk->root_mnt) {
-		walk->done = true;
+	if (dentry == scratch->root && mnt == scratch->root_mnt) {
+		scratch->whole = 1;
 		return 1;
 	}
 	if (dentry == BPF_CORE_READ(mnt, mnt_root)) {
@@ -67,46 +67,47 @@ static long tg_walk_up(u64 step, struct tg_walk *walk)
 		struct mount *above = BPF_CORE_READ(mount, mnt_parent);
 
 		if (above == mount) {
-			walk->done = true;
+			scratch->whole = 1;
 			return 1;
 		}
-		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-		walk->mnt = (void *)above + bpf_core_field_offset(struct mount, mnt);
+		scratch->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		scratch->mnt = (void *)above + bpf_core_field_offset(struct mount, mnt);
 		return 0;
 	}
-	walk->scratch->names[walk->names & (TG_PATH_DEPTH - 1)] = BPF_CORE_READ(dentry, d_name.name);
-	walk->names++;
+	scratch->names[scratch->count & (TG_PATH_DEPTH - 1)] = BPF_CORE_READ(dentry, d_name.name);
+	scratch->count++;
 	parent = BPF_CORE_READ(dentry, d_parent);
 	if (parent == dentry) { /* a file without a directory: memfd */
-		walk->done = true;
+		scratch->whole = 1;
 		return 1;
 	}
-	walk->dentry = parent;
+	scratch->dentry = parent;
 	return 0;
 }
 
 /* Writes the next name, the root's child first; stops when all are written or there is no more room. */
-static long tg_walk_down(u64 step, struct tg_walk *walk)
+static long tg_walk_down(u64 step, struct tg_scratch **ctx)
 {
-	struct tg_scratch *scratch = walk->scratch;
-	u32 length = walk->length;
+	struct tg_scratch *scratch = *ctx;
+	u32 length = scratch->length, count = scratch->count;
 	long copied;
 
-	if (step >= walk->names)
+	if (count == 0)
 		return 1;
 	if (length >= TG_PATH_BYTES - 1) {
-		walk->done = false;
+		scratch->whole = 0;
 		return 1;
 	}
 	scratch->text[tg_bounded(length, TG_PATH_BYTES)] = '/';
 	length++;
 	copied = bpf_probe_read_kernel_str(&scratch->text[tg_bounded(length, TG_PATH_BYTES)], TG_NAME_BYTES,
-					   scratch->names[tg_bounded(walk->names - 1 - step, TG_PATH_DEPTH)]);
+					   scratch->names[tg_bounded(count - 1, TG_PATH_DEPTH)]);
 	if (copied < 1) {
-		walk->done = false;
+		scratch->whole = 0;
 		return 1;
 	}
-	walk->length = length + copied - 1;
+	scratch->length = length + copied - 1;
+	scratch->count = count - 1;
 	return 0;
 }
 
@@ -114,19 +115,21 @@ static long tg_walk_down(u64 step, struct tg_walk *walk)
 static __always_inline u32 tg_exe_path(struct task_struct *task, struct tg_scratch *scratch)
 {
 	struct file *file = BPF_CORE_READ(task, mm, exe_file);
-	struct tg_walk walk = { .scratch = scratch };
 
 	if (!file)
 		return 0;
-	walk.dentry = BPF_CORE_READ(file, f_path.dentry);
-	walk.mnt = BPF_CORE_READ(file, f_path.mnt);
-	walk.root = BPF_CORE_READ(task, fs, root.dentry);
-	walk.root_mnt = BPF_CORE_READ(task, fs, root.mnt);
-	bpf_loop(TG_PATH_DEPTH, tg_walk_up, &walk, 0);
-	if (!walk.done)
+	scratch->dentry = BPF_CORE_READ(file, f_path.dentry);
+	scratch->mnt = BPF_CORE_READ(file, f_path.mnt);
+	scratch->root = BPF_CORE_READ(task, fs, root.dentry);
+	scratch->root_mnt = BPF_CORE_READ(task, fs, root.mnt);
+	scratch->count = 0;
+	scratch->length = 0;
+	scratch->whole = 0;
+	bpf_loop(TG_PATH_DEPTH, tg_walk_up, &scratch, 0);
+	if (!scratch->whole)
 		return 0;
-	bpf_loop(TG_PATH_DEPTH, tg_walk_down, &walk, 0);
-	return walk.done && walk.length < TG_PATH_BYTES ? walk.length : 0;
+	bpf_loop(TG_PATH_DEPTH, tg_walk_down, &scratch, 0);
+	return scratch->whole && scratch->length < TG_PATH_BYTES ? scratch->length : 0;
 }
 
 #endif

@@ -1,9 +1,12 @@
 //! The command of `record -- COMMAND`: held back until it is being profiled, then let go.
 
 use crate::failure::{Failure, Status};
+use crate::output::shown;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::process::{Pid as RawPid, Signal, WaitOptions, getpid, kill_process, waitpid};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use telegen_model::{Pid, ProcessId, StartTime};
 use telegen_process::ProcFs;
@@ -26,9 +29,12 @@ impl HeldCommand {
         let Some((program, arguments)) = command.split_first() else {
             return Err(Failure::message(Status::Usage, "no command to record"));
         };
-        let failed = |error: std::io::Error| {
-            Failure::new(Status::Failed, anyhow::Error::new(error).context("cannot start a process"))
-        };
+        if !can_be_run(program) {
+            let program = shown(&program.to_string_lossy());
+            return Err(Failure::message(Status::Failed, format!("there is no command {program} that could be run")));
+        }
+        let failed =
+            |error: std::io::Error| Failure::message(Status::Failed, format!("cannot start a process: {error}"));
         let child = Command::new("/proc/self/exe")
             .arg0("telegen")
             .arg(GATE)
@@ -105,6 +111,16 @@ pub(crate) fn run_gate(command: &[OsString]) -> u8 {
 #[allow(clippy::print_stderr)]
 fn say_why(program: &OsStr, error: &std::io::Error) {
     eprintln!("telegen: cannot run {}: {error}", program.display());
+}
+
+/// Whether exec would find a program of this name, so far as can be said beforehand.
+fn can_be_run(program: &OsStr) -> bool {
+    let runs = |path: &Path| accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS).is_ok() && !path.is_dir();
+    if program.as_encoded_bytes().contains(&b'/') {
+        return runs(Path::new(program));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    !program.is_empty() && std::env::split_paths(&path).any(|directory| runs(&directory.join(program)))
 }
 
 /// When a process started, as far as /proc can tell, to find it among those the kernel has shown.

@@ -35,7 +35,8 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.error)?;
+        // The errors of the libraries name their causes themselves.
+        write!(f, "{}", self.error)?;
         if self.status == Status::NotPermitted {
             write!(f, "\n`telegen doctor` shows what is missing and what it costs")?;
         }

@@ -73,7 +73,7 @@ fn agent(args: AgentArgs) -> Result<(), Failure> {
 fn record(args: RecordArgs) -> Result<u8, Failure> {
     log_for_people();
     let overrides = args.targets.overrides();
-    if !overrides.has_includes() && !args.all && args.command.is_empty() {
+    if !overrides.has_includes() && !overrides.has_exclusions() && !args.all && args.command.is_empty() {
         return Err(Failure::message(
             Status::Usage,
             "nothing says what to record: give a target flag such as --name java, --all, or a command behind `--`",

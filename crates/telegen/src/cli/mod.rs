@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 pub(crate) use target_flags::TargetFlags;
+use telegen_config::Cpu;
 
 /// Targeted continuous profiler: select processes first, profile only those.
 #[derive(Parser, Debug)]
@@ -58,8 +59,6 @@ Examples:
 
 Exit status: 0 done, 1 failed, 2 usage or configuration, 3 nothing matched, 4 not permitted; with a command, its own.")]
 pub(crate) struct RecordArgs {
-    #[command(flatten)]
-    pub(crate) targets: TargetFlags,
     /// Profile every process that is not excluded
     #[arg(long, conflicts_with_all = ["pid", "name", "exe"])]
     pub(crate) all: bool,
@@ -67,7 +66,7 @@ pub(crate) struct RecordArgs {
     #[arg(short, long, value_name = "TIME", value_parser = duration)]
     pub(crate) duration: Option<Duration>,
     /// Samples per second and CPU
-    #[arg(short = 'F', long, value_name = "HZ", default_value_t = 99, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(short = 'F', long, value_name = "HZ", default_value_t = 99, value_parser = sample_hz())]
     pub(crate) frequency: u32,
     /// What makes a CPU tick
     #[arg(long, value_enum, default_value_t = Event::CpuClock)]
@@ -93,6 +92,8 @@ pub(crate) struct RecordArgs {
     /// Command to run and profile with all its descendants, from its first instruction to its exit
     #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["all", "pid", "name", "exe"])]
     pub(crate) command: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) targets: TargetFlags,
 }
 
 #[derive(Args, Debug)]
@@ -100,8 +101,6 @@ pub(crate) struct TargetsArgs {
     /// Configuration file [default: /etc/telegen/profiler/config.yaml, if it is there]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) targets: TargetFlags,
     /// Also list what is not profiled
     #[arg(long)]
     pub(crate) all: bool,
@@ -111,6 +110,8 @@ pub(crate) struct TargetsArgs {
     /// How to show it
     #[arg(short, long, value_enum, default_value_t = ListOutput::Table)]
     pub(crate) output: ListOutput,
+    #[command(flatten)]
+    pub(crate) targets: TargetFlags,
 }
 
 #[derive(Subcommand, Debug)]
@@ -153,6 +154,11 @@ pub(crate) enum ListOutput {
 pub(crate) enum DoctorOutput {
     Table,
     Json,
+}
+
+fn sample_hz() -> clap::builder::RangedI64ValueParser<u32> {
+    let range = Cpu::SAMPLE_HZ;
+    clap::value_parser!(u32).range(i64::from(*range.start())..=i64::from(*range.end()))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
