@@ -2,7 +2,7 @@
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use telegen_model::Tid;
 
 /// A tick as it comes from the kernel, already attributed to a program image.
@@ -150,9 +150,7 @@ fn hash_of(hasher: &RandomState, entry: &Entry, addresses: &[u64]) -> u64 {
 }
 
 fn hash(hasher: &RandomState, image: ImageSlot, tid: Tid, flaws: Flaws, user: &[u64], kernel: &[u64]) -> u64 {
-    let mut state = hasher.build_hasher();
-    (image, tid, flaws, user, kernel).hash(&mut state);
-    state.finish()
+    hasher.hash_one((image, tid, flaws, user, kernel))
 }
 
 #[cfg(test)]

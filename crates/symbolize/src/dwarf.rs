@@ -44,13 +44,17 @@ impl DebugInfo {
         Ok(Some(Self { context: Context::from_dwarf(dwarf)?, blocks, decompressed }))
     }
 
-    /// The functions at an address, innermost first; none if the debug information does not cover it.
+    /// The functions at an address, innermost first; none if the debug information does not cover it. The outermost
+    /// has no name if only its line is known.
     pub(crate) fn frames(&self, address: u64) -> Result<Vec<SourceFrame>, Error> {
         let mut found = self.context.find_frames(address).skip_all_loads()?;
         let mut frames = Vec::new();
         while let Some(frame) = found.next()? {
-            let Some(function) = frame.function else { continue };
-            let system_name = function.raw_name()?.into_owned();
+            // Line tables alone (`-g1`, `debug = "line-tables-only"`) have places without functions.
+            let system_name = match frame.function {
+                Some(function) => function.raw_name()?.into_owned(),
+                None => String::new(),
+            };
             let (file, line) = match frame.location {
                 Some(location) => (location.file.unwrap_or_default().to_owned(), location.line.unwrap_or(0)),
                 None => Default::default(),

@@ -270,7 +270,10 @@ fn unnamed(module: &str, offset: FileOffset) -> SourceFrame {
 /// Without debug information the symbol is all there is. With it, the outermost function may lack its linkage name
 /// (C++ without one is just `push_back`), which the symbol has.
 fn name_outermost(frames: &mut Vec<SourceFrame>, symbol: Option<&str>) {
-    let Some(symbol) = symbol else { return };
+    let Some(symbol) = symbol else {
+        frames.retain(|frame| !frame.name.is_empty());
+        return;
+    };
     match frames.last_mut() {
         None => frames.push(SourceFrame {
             name: demangle(symbol).into(),
@@ -283,7 +286,7 @@ fn name_outermost(frames: &mut Vec<SourceFrame>, symbol: Option<&str>) {
             let name = demangle(symbol);
             let qualified =
                 name != symbol && name.contains(&*outermost.name) && name.len() > outermost.name.len();
-            if outermost.name == outermost.system_name && qualified {
+            if outermost.name.is_empty() || (outermost.name == outermost.system_name && qualified) {
                 outermost.name = name.into();
                 outermost.system_name = symbol.into();
             }

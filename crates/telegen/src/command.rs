@@ -74,6 +74,14 @@ impl HeldCommand {
         self.child.try_wait().ok().flatten()
     }
 
+    /// Asks it to end.
+    pub(crate) fn terminate(&self) {
+        if let Some(pid) = self.raw_pid() {
+            // It may just have ended by itself.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+
     /// Waits for it to end.
     pub(crate) fn wait(&mut self) -> Option<ExitStatus> {
         self.child.wait().ok()

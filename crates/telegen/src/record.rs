@@ -55,7 +55,7 @@ pub(crate) fn run(options: RecordOptions) -> Result<u8, Failure> {
     let signals = Signals::catch().map_err(|error| Failure::new(Status::Failed, error))?;
     let mut recording = Recording::start(&options, signals)?;
     recording.run(&options)?;
-    let Recording { engine, mut command, mut progress, targets, .. } = recording;
+    let Recording { engine, mut command, mut progress, targets, signals } = recording;
     progress.show("stopping …");
     let counters = engine.counters();
     let metrics = engine.metrics();
@@ -68,7 +68,12 @@ pub(crate) fn run(options: RecordOptions) -> Result<u8, Failure> {
     }
     let lost = counters.ring_full + metrics.lost_in_user_space();
     print(&summary(&profile, targets, lost, &options)).map_err(|error| Failure::new(Status::Failed, error))?;
-    Ok(command.as_mut().and_then(HeldCommand::wait).map_or(0, passed_on))
+    let Some(command) = &mut command else { return Ok(0) };
+    if signals.end() {
+        // From a terminal it has had the signal, too; sent to us alone, it means the command as well.
+        command.terminate();
+    }
+    Ok(command.wait().map_or(0, passed_on))
 }
 
 struct Recording {

@@ -9,7 +9,7 @@ use crate::output::{print, say};
 use crate::record::{self, Patience, RecordOptions};
 use crate::settings::{DEFAULT_CONFIG, Settings, config_file};
 use crate::targets::{self, ListFormat, ListOptions};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -36,6 +36,15 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<u8, Failure> {
         Command::Targets(args) => list_targets(&args).map(|()| 0),
         Command::Config(ConfigCommand::Check { files }) => check_config(&files).map(|()| 0),
         Command::Config(ConfigCommand::Show { config }) => show_config(config.as_deref()).map(|()| 0),
+        Command::Config(ConfigCommand::Reference) => {
+            print(&telegen_config::reference()).map_err(|error| Failure::new(Status::Failed, error)).map(|()| 0)
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "telegen", &mut script);
+            let script = String::from_utf8_lossy(&script);
+            print(&script).map_err(|error| Failure::new(Status::Failed, error)).map(|()| 0)
+        }
         Command::Doctor(args) => {
             log_for_people();
             doctor::run(match args.output {
@@ -76,7 +85,7 @@ fn record(args: RecordArgs) -> Result<u8, Failure> {
     if !overrides.has_includes() && !overrides.has_exclusions() && !args.all && args.command.is_empty() {
         return Err(Failure::message(
             Status::Usage,
-            "nothing says what to record: give a target flag such as --name java, --all, or a command behind `--`",
+            "nothing says what to record: give a target flag such as --name java, --all, or -- COMMAND",
         ));
     }
     let mut settings = Settings::for_recording(config_file(args.config.as_deref()), &overrides)?;

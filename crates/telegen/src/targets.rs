@@ -7,7 +7,7 @@ use std::time::Instant;
 use telegen_bpf::Scanner;
 use telegen_model::{Pid, ProcessFacts};
 use telegen_process::ProcFs;
-use telegen_rules::{Decision, MatchMode, PidChoice, RuleSet};
+use telegen_rules::{Decision, MatchMode, PidChoice, Reason, RuleSet, RuleSpec};
 
 /// How the list looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -191,12 +191,22 @@ fn rendered(
 /// How many processes each reading of several include types without a `match` would select now.
 pub(crate) fn compare_readings(rules: &RuleSet) -> Result<String, Failure> {
     let count = |mode: MatchMode| -> Result<usize, Failure> {
-        let spec = telegen_rules::RuleSpec { match_mode: Some(mode), ..rules.spec().clone() };
+        let spec = RuleSpec { match_mode: Some(mode), ..rules.spec().clone() };
         let rules = RuleSet::compile(&spec).map_err(|_| Failure::message(Status::Failed, "the rules changed"))?;
         let decided = decide_all(&rules, find(&rules)?.processes);
         Ok(decided.iter().filter(|process| process.decision.is_profile()).count())
     };
     Ok(format!("  match: any would select {} processes now, match: all {}", count(MatchMode::Any)?, count(MatchMode::All)?))
+}
+
+/// The same rules with everything in that is excluded, to tell what only an exclusion keeps out.
+fn without_exclusions(rules: &RuleSet) -> Option<RuleSet> {
+    let spec = RuleSpec {
+        exclude_process_names: Vec::new(),
+        exclude_executables: Vec::new(),
+        ..rules.spec().clone()
+    };
+    RuleSet::compile(&spec).ok()
 }
 
 /// What `record` says when nothing matches: how many were looked at, and what came closest.
@@ -207,14 +217,21 @@ pub(crate) fn nothing_matched(rules: &RuleSet, flags: &str) -> Failure {
         Err(failure) => return failure,
     };
     let mode = rules.spec().match_mode.unwrap_or(MatchMode::Any);
-    let mut misses: Vec<(usize, String)> = decided
-        .iter()
-        .filter_map(|process| {
-            let miss = rules.near_miss(&process.facts, process.decision)?;
-            let (pid, name) = (process.facts.key.id.pid, shown(process.facts.display_name()));
-            (!miss.missed.is_empty()).then(|| (miss.distance(mode), format!("  {pid} {name}: {}", shown(&miss.to_string()))))
-        })
-        .collect();
+    let included = without_exclusions(rules);
+    let miss = |process: &Decided| -> Option<(usize, String)> {
+        let facts = &process.facts;
+        let excluded = matches!(process.decision.reason, Reason::Excluded { .. })
+            && included.as_ref().is_some_and(|rules| rules.decide(facts, None, false).is_profile());
+        let (distance, why) = if excluded {
+            (0, format!("excluded by {}", rules.reason(process.decision)))
+        } else {
+            let miss = rules.near_miss(facts, process.decision).filter(|miss| !miss.missed.is_empty())?;
+            (miss.distance(mode), miss.to_string())
+        };
+        let (pid, name) = (facts.key.id.pid, shown(facts.display_name()));
+        Some((distance, format!("  {pid} {name}: {}", shown(&why))))
+    };
+    let mut misses: Vec<(usize, String)> = decided.iter().filter_map(miss).collect();
     misses.sort();
     let mut text = format!("no process matches; {} were looked at ({})", decided.len(), rules.summary());
     for choice in rules.pids() {

@@ -181,23 +181,6 @@ fn a_configuration_selects_and_flags_replace_its_includes_only() -> Result<()> {
 }
 
 #[test]
-fn named_targets_own_processes_in_their_order() -> Result<()> {
-    let scratch = Scratch::new()?;
-    let first = scratch.start(Program::Sleeper, "tg-named-one", &[])?;
-    let second = scratch.start(Program::Sleeper, "tg-named-two", &[])?;
-    let flat = scratch.start(Program::Sleeper, "tg-named-flat", &[])?;
-    let config = "profiler:\n  target_process_names: [\"tg-named-*\"]\n  targets:\n    - name: ones\n      \
-                  process_names: [tg-named-one]\n    - name: twos\n      process_names: [\"tg-named-{one,two}\"]\n";
-    let config = scratch.write("config.yaml", config)?;
-    let list = targets_json(&["--config", config.to_str().context("UTF-8")?])?;
-    assert_eq!(process(&list, &first)?["target"], "ones");
-    assert_eq!(process(&list, &second)?["target"], "twos");
-    assert_eq!(process(&list, &flat)?["target"], "default");
-    assert_eq!(list["matched"], 3);
-    Ok(())
-}
-
-#[test]
 fn a_renamed_process_matches_under_its_old_and_new_name() -> Result<()> {
     let scratch = Scratch::new()?;
     let running = scratch.start(Program::Rename, "tg-old-name", &["10", "tg-new-name"])?;

@@ -4,6 +4,7 @@ mod lists;
 mod target_flags;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,6 +40,11 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Say what this machine lacks, and what that costs
     Doctor(DoctorArgs),
+    /// Write a shell's completions to standard output
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -128,6 +134,8 @@ pub(crate) enum ConfigCommand {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Show every key with its type, unit, default and meaning
+    Reference,
 }
 
 #[derive(Args, Debug)]

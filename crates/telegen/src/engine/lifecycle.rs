@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -36,6 +37,8 @@ pub(crate) enum Command {
 pub(crate) struct Lifecycle {
     pub(crate) sender: Sender<Command>,
     pub(crate) selection: Selection,
+    /// Kernel threads, which the selection knows nothing of.
+    pub(crate) kernel_threads: Arc<AtomicUsize>,
     thread: JoinHandle<()>,
 }
 
@@ -69,18 +72,20 @@ impl Lifecycle {
         let own = Pid(std::process::id());
         let selector = Selector::new(parts.rules.clone(), own, limits);
         let selection = selector.selection();
+        let kernel_threads = Arc::new(AtomicUsize::new(0));
+        let counted = kernel_threads.clone();
         let thread = Builder::new().name("tg-lifecycle".into()).spawn(move || {
             let queue = Rc::new(RefCell::new(VecDeque::new()));
             let into = queue.clone();
             let started = ring.reader(move |event| into.borrow_mut().push_back(event)).and_then(|reader| {
                 let Parts { drain, metrics, ready, .. } = parts;
-                Owner { reader, queue, decider, scanner, selector, drain, metrics, kernel_threads: 0 }.run(&inbox, ready)
+                Owner { reader, queue, decider, scanner, selector, drain, metrics, kernel_threads: counted }.run(&inbox, ready)
             });
             if let Err(error) = started {
                 tracing::error!(%error, "following processes has stopped: the selection stays as it is");
             }
         });
-        Ok(Self { sender, selection, thread: thread.map_err(failed)? })
+        Ok(Self { sender, selection, kernel_threads, thread: thread.map_err(failed)? })
     }
 
     /// Ends the thread, once nobody else holds a sender.
@@ -100,7 +105,7 @@ struct Owner {
     selector: Selector,
     drain: Sender<drain::Message>,
     metrics: Arc<Metrics>,
-    kernel_threads: usize,
+    kernel_threads: Arc<AtomicUsize>,
 }
 
 impl Owner {
@@ -169,15 +174,16 @@ impl Owner {
         // scan has just seen dying would stand up again.
         self.handle_events()?;
         let mut out = Vec::new();
-        self.kernel_threads = 0;
+        let mut kernel_threads = 0;
         for scanned in found {
             if scanned.facts.kernel_thread {
-                self.kernel_threads += 1;
+                kernel_threads += 1;
             } else if scanned.state != State::Exiting {
                 let observed = self.observe_scanned(scanned, needs_argv0);
                 self.selector.handle(telegen_select::Event::Seen(observed), &mut out);
             }
         }
+        self.kernel_threads.store(kernel_threads, Ordering::Relaxed);
         let repairs = self.selector.finish_scan(&mut out);
         self.carry_out(out, &[])?;
         Ok(repairs)
@@ -276,7 +282,7 @@ impl Owner {
     fn log_summary(&self) -> Summary {
         let selection = self.selector.selection();
         let (processes, matched) = selection.counts();
-        let summary = Summary { scanned: processes + self.kernel_threads, matched };
+        let summary = Summary { scanned: processes + self.kernel_threads.load(Ordering::Relaxed), matched };
         tracing::info!(
             total_scanned = summary.scanned,
             matched,

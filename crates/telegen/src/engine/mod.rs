@@ -15,7 +15,7 @@ use drain::Drain;
 pub(crate) use lifecycle::Summary;
 use lifecycle::{Command, Lifecycle};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 use symbolize::Symbolize;
@@ -153,6 +153,7 @@ impl Engine {
             shared: self.kernel.shared().clone(),
             map_bytes: self.kernel.map_bytes(),
             selection: self.lifecycle.selection.clone(),
+            kernel_threads: self.lifecycle.kernel_threads.clone(),
             figures: self.drain.figures.clone(),
             metrics: self.metrics.clone(),
         }
@@ -165,6 +166,7 @@ pub(crate) struct Observer {
     shared: Shared,
     map_bytes: u64,
     selection: Selection,
+    kernel_threads: Arc<AtomicUsize>,
     figures: Arc<drain::DrainFigures>,
     metrics: Arc<Metrics>,
 }
@@ -176,7 +178,8 @@ impl Observer {
         metrics.set_kernel(&self.shared.counters(), self.map_bytes);
         let (processes, matched) = self.selection.counts();
         let filtered = if self.selection.rules().has_filters() { Filtered::Yes } else { Filtered::No };
-        metrics.set_selection(filtered, processes, matched);
+        let scanned = processes + self.kernel_threads.load(Ordering::Relaxed);
+        metrics.set_selection(filtered, scanned, matched);
         let (hits, misses) = self.selection.cache_figures();
         metrics.set_filter_cache(hits, misses);
         metrics.set_targets_refused(self.selection.refused());
