@@ -30,8 +30,12 @@ struct Candidate {
 
 /// The names of the symbols that addresses lie in; `addresses` ascend, and so do the answers.
 pub(crate) fn find(elf: &Elf<'_>, addresses: &[u64]) -> Result<Vec<Option<String>>, Error> {
-    let mut search =
-        Search { addresses, sized: vec![None; addresses.len()], unsized_: vec![None; addresses.len()] };
+    let mut search = Search {
+        addresses,
+        sized: vec![None; addresses.len()],
+        unsized_: vec![None; addresses.len()],
+        sized_starts: vec![0; addresses.len()],
+    };
     for table in [".symtab", ".dynsym"] {
         if let Some(section) = elf.section(table) {
             search.scan(elf, section)?;
@@ -50,6 +54,8 @@ struct Search<'a> {
     sized: Vec<Option<Candidate>>,
     /// Symbols without a size; each stands at the first address that it could contain.
     unsized_: Vec<Option<Candidate>>,
+    /// Where the last symbol with a size before each address begins, entered as the ones without are.
+    sized_starts: Vec<u64>,
 }
 
 impl Search<'_> {
@@ -90,6 +96,7 @@ impl Search<'_> {
             keep_better(&mut self.unsized_[first], candidate);
             return;
         }
+        self.sized_starts[first] = self.sized_starts[first].max(start);
         let end = start.saturating_add(size);
         for (place, _) in self.sized[first..]
             .iter_mut()
@@ -100,15 +107,21 @@ impl Search<'_> {
         }
     }
 
-    /// A symbol without a size reaches up to the next one.
+    /// A symbol without a size reaches up to the next one, with a size or without.
     fn spread_unsized(&mut self) {
         let mut last: Option<Candidate> = None;
-        for (place, &address) in self.unsized_.iter_mut().zip(self.addresses) {
+        let mut sized_start = 0;
+        for ((place, &address), &start) in
+            self.unsized_.iter_mut().zip(self.addresses).zip(&self.sized_starts)
+        {
+            sized_start = sized_start.max(start);
             last = match (*place, last) {
                 (Some(here), Some(before)) if before.start > here.start => Some(before),
                 (here, before) => here.or(before),
             };
-            *place = last.filter(|candidate| address - candidate.start < MAX_UNSIZED_BYTES);
+            *place = last.filter(|candidate| {
+                candidate.start >= sized_start && address - candidate.start < MAX_UNSIZED_BYTES
+            });
         }
     }
 }

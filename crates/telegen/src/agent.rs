@@ -109,7 +109,8 @@ struct FileState(Option<(u64, u64, i64, i64, u64)>);
 
 impl FileState {
     fn of(path: &Path) -> Self {
-        let facts = |file: fs::Metadata| (file.dev(), file.ino(), file.mtime(), file.mtime_nsec(), file.size());
+        let facts =
+            |file: fs::Metadata| (file.dev(), file.ino(), file.mtime(), file.mtime_nsec(), file.size());
         Self(fs::metadata(path).ok().map(facts))
     }
 }
@@ -190,7 +191,9 @@ impl Agent {
             }
             Err(failure) => {
                 self.metrics.set_config(self.settings.config(), Err(()));
-                tracing::error!("the new configuration is wrong, the last good one stays in force: {failure}");
+                tracing::error!(
+                    "the new configuration is wrong, the last good one stays in force: {failure}"
+                );
                 Ok(())
             }
         }

@@ -31,10 +31,14 @@ impl HeldCommand {
         };
         if !can_be_run(program) {
             let program = shown(&program.to_string_lossy());
-            return Err(Failure::message(Status::Failed, format!("there is no command {program} that could be run")));
+            return Err(Failure::message(
+                Status::Failed,
+                format!("there is no command {program} that could be run"),
+            ));
         }
-        let failed =
-            |error: std::io::Error| Failure::message(Status::Failed, format!("cannot start a process: {error}"));
+        let failed = |error: std::io::Error| {
+            Failure::message(Status::Failed, format!("cannot start a process: {error}"))
+        };
         let child = Command::new("/proc/self/exe")
             .arg0("telegen")
             .arg(GATE)
@@ -46,7 +50,10 @@ impl HeldCommand {
         let held = Self { child };
         match waitpid(held.raw_pid(), WaitOptions::UNTRACED) {
             Ok(Some((_, status))) if status.stopped() => Ok(held),
-            _ => Err(Failure::message(Status::Failed, "the process that should become the command did not stop")),
+            _ => Err(Failure::message(
+                Status::Failed,
+                "the process that should become the command did not stop",
+            )),
         }
     }
 

@@ -77,7 +77,11 @@ fn rendered(findings: &[Finding]) -> String {
                 Health::Missing => "missing",
             };
             let first = finding.found.lines().next().unwrap_or_default();
-            let found = if finding.cost.is_empty() { shown(first) } else { format!("{}: {}", shown(first), finding.cost) };
+            let found = if finding.cost.is_empty() {
+                shown(first)
+            } else {
+                format!("{}: {}", shown(first), finding.cost)
+            };
             vec![finding.name.into(), status.into(), found]
         })
         .collect();
@@ -102,7 +106,12 @@ fn btf() -> Finding {
         return finding("BTF", Health::Ok, path.display().to_string(), "");
     }
     let found = format!("no {}", path.display());
-    finding("BTF", Health::Missing, found, "the kernel must be built with CONFIG_DEBUG_INFO_BTF=y; nothing can be profiled")
+    finding(
+        "BTF",
+        Health::Missing,
+        found,
+        "the kernel must be built with CONFIG_DEBUG_INFO_BTF=y; nothing can be profiled",
+    )
 }
 
 fn capabilities() -> Finding {
@@ -111,7 +120,12 @@ fn capabilities() -> Finding {
         return finding("capabilities", Health::Ok, "CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN", "");
     }
     let names: Vec<&str> = missing.iter().map(|capability| capability.name()).collect();
-    finding("capabilities", Health::Missing, format!("missing {}", names.join(", ")), "nothing can be profiled")
+    finding(
+        "capabilities",
+        Health::Missing,
+        format!("missing {}", names.join(", ")),
+        "nothing can be profiled",
+    )
 }
 
 fn options(clock: Clock) -> Options {
@@ -135,14 +149,18 @@ fn hardware_clock() -> Finding {
     let ticking = Kernel::load(&options(Clock::Cycles)).and_then(|mut kernel| kernel.follow_cpus());
     match ticking {
         Ok(_) => finding("hardware cycles", Health::Ok, "can be counted (cpu.event: cycles)", ""),
-        Err(error) => {
-            finding("hardware cycles", Health::Degraded, error.to_string(), "cpu.event: cycles is not to be had, cpu-clock is")
-        }
+        Err(error) => finding(
+            "hardware cycles",
+            Health::Degraded,
+            error.to_string(),
+            "cpu.event: cycles is not to be had, cpu-clock is",
+        ),
     }
 }
 
 fn kernel_symbols() -> Finding {
-    const COST: &str = "kernel frames are shown as addresses; CAP_SYSLOG, or kernel.kptr_restrict=0, gives them names";
+    const COST: &str =
+        "kernel frames are shown as addresses; CAP_SYSLOG, or kernel.kptr_restrict=0, gives them names";
     match telegen_symbolize::KernelSymbols::read_from(Path::new("/proc/kallsyms")) {
         Ok(symbols) if !symbols.is_hidden() => {
             finding("kernel symbols", Health::Ok, format!("{} in /proc/kallsyms", symbols.len()), "")
@@ -169,7 +187,11 @@ fn mapped_files() -> Finding {
 fn stack_depth() -> Finding {
     let text = fs::read_to_string("/proc/sys/kernel/perf_event_max_stack").unwrap_or_default();
     let found = format!("kernel.perf_event_max_stack = {}", text.trim());
-    let status = if text.trim().parse::<u32>().is_ok_and(|depth| depth >= 127) { Health::Ok } else { Health::Degraded };
+    let status = if text.trim().parse::<u32>().is_ok_and(|depth| depth >= 127) {
+        Health::Ok
+    } else {
+        Health::Degraded
+    };
     finding("stack depth", status, found, "deeper stacks are cut")
 }
 
@@ -194,9 +216,12 @@ fn cpus() -> Finding {
         (Ok(online), Ok(possible)) => {
             finding("CPUs", Health::Ok, format!("{} online of {} possible", online.len(), possible.len()), "")
         }
-        (Err(error), _) | (_, Err(error)) => {
-            finding("CPUs", Health::Missing, error.to_string(), "sysfs must be mounted; nothing can be profiled")
-        }
+        (Err(error), _) | (_, Err(error)) => finding(
+            "CPUs",
+            Health::Missing,
+            error.to_string(),
+            "sysfs must be mounted; nothing can be profiled",
+        ),
     }
 }
 

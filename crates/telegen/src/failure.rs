@@ -28,7 +28,10 @@ impl Failure {
     }
 
     /// With a message of its own.
-    pub(crate) fn message(status: Status, message: impl fmt::Display + fmt::Debug + Send + Sync + 'static) -> Self {
+    pub(crate) fn message(
+        status: Status,
+        message: impl fmt::Display + fmt::Debug + Send + Sync + 'static,
+    ) -> Self {
         Self { status, error: anyhow::Error::msg(message) }
     }
 }
@@ -46,7 +49,8 @@ impl fmt::Display for Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        let environment = error.downcast_ref::<telegen_bpf::Error>().is_some_and(telegen_bpf::Error::is_environment);
+        let environment =
+            error.downcast_ref::<telegen_bpf::Error>().is_some_and(telegen_bpf::Error::is_environment);
         let status = if environment { Status::NotPermitted } else { Status::Failed };
         Self { status, error }
     }

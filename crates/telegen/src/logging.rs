@@ -18,11 +18,14 @@ pub(crate) enum LogFormat {
 
 /// Starts logging to standard error. Later calls have no effect.
 pub(crate) fn start(level: Level, format: LogFormat) {
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false);
+    let builder =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false);
     // Fails only if a subscriber is installed already, which then goes on.
     let _ = match format {
         LogFormat::Text => tracing::subscriber::set_global_default(builder.event_format(Line).finish()),
-        LogFormat::Json => tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish()),
+        LogFormat::Json => {
+            tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish())
+        }
     };
 }
 
@@ -34,7 +37,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
         writeln!(writer, "[{}] {}{}", event.metadata().level(), fields.message, fields.rest)
@@ -75,7 +83,9 @@ impl Visit for Fields {
 
 /// Keeps what a process calls itself from moving the terminal's cursor or beginning a line of its own.
 fn escape(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { Escaped::Hex(c.escape_default()) } else { Escaped::Plain(Some(c)) }).collect()
+    text.chars()
+        .flat_map(|c| if c.is_control() { Escaped::Hex(c.escape_default()) } else { Escaped::Plain(Some(c)) })
+        .collect()
 }
 
 enum Escaped {

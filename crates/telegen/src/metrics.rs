@@ -1,5 +1,6 @@
 //! What telegen says of itself, for scrapers.
 
+use foldhash::fast::FixedState;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -8,7 +9,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use foldhash::fast::FixedState;
 use std::fs;
 use std::hash::BuildHasher;
 use std::sync::Mutex;
@@ -213,7 +213,11 @@ impl Metrics {
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
         let profiler = registry.sub_registry_with_prefix("telegen_profiler");
-        profiler.register("processes_scanned", "Live processes that rules are applied to", self.scanned.clone());
+        profiler.register(
+            "processes_scanned",
+            "Live processes that rules are applied to",
+            self.scanned.clone(),
+        );
         profiler.register("processes_matched", "Processes that are profiled", self.matched.clone());
         profiler.register("targets", "Processes that are profiled, by target", self.targets.clone());
         profiler.register(
@@ -227,7 +231,11 @@ impl Metrics {
             self.cache_misses.clone(),
         );
         profiler.register("samples", "Samples of targets, by what became of them", self.samples.clone());
-        profiler.register("samples_rejected", "Ticks on processes that are not targets", self.rejected.clone());
+        profiler.register(
+            "samples_rejected",
+            "Ticks on processes that are not targets",
+            self.rejected.clone(),
+        );
         profiler.register(
             "samples_undecided",
             "Ticks on processes before it was known whether they are targets",
@@ -239,9 +247,23 @@ impl Metrics {
             Unit::Seconds,
             self.decision_latency.clone(),
         );
-        profiler.register_with_unit("bpf_map", "Memory that BPF maps hold", Unit::Bytes, self.map_bytes.clone());
-        profiler.register_with_unit("cache", "Memory that caches hold", Unit::Bytes, self.cache_bytes.clone());
-        profiler.register("exports", "Profiles handed over, by where to and how it went", self.exports.clone());
+        profiler.register_with_unit(
+            "bpf_map",
+            "Memory that BPF maps hold",
+            Unit::Bytes,
+            self.map_bytes.clone(),
+        );
+        profiler.register_with_unit(
+            "cache",
+            "Memory that caches hold",
+            Unit::Bytes,
+            self.cache_bytes.clone(),
+        );
+        profiler.register(
+            "exports",
+            "Profiles handed over, by where to and how it went",
+            self.exports.clone(),
+        );
         profiler.register(
             "lifecycle_events_lost",
             "Forks, execs and exits that found no room on the way to user space",
@@ -407,9 +429,24 @@ impl Filtered {
 impl ProcessMetrics {
     fn register(&self, registry: &mut Registry) {
         let process = registry.sub_registry_with_prefix("process");
-        process.register_with_unit("cpu", "User and system CPU time", Unit::Seconds, self.cpu_seconds.clone());
-        process.register_with_unit("resident_memory", "Resident memory", Unit::Bytes, self.resident_bytes.clone());
-        process.register_with_unit("virtual_memory", "Virtual memory", Unit::Bytes, self.virtual_bytes.clone());
+        process.register_with_unit(
+            "cpu",
+            "User and system CPU time",
+            Unit::Seconds,
+            self.cpu_seconds.clone(),
+        );
+        process.register_with_unit(
+            "resident_memory",
+            "Resident memory",
+            Unit::Bytes,
+            self.resident_bytes.clone(),
+        );
+        process.register_with_unit(
+            "virtual_memory",
+            "Virtual memory",
+            Unit::Bytes,
+            self.virtual_bytes.clone(),
+        );
         process.register("open_fds", "Open file descriptors", self.open_fds.clone());
         process.register("max_fds", "Most file descriptors that may be open", self.max_fds.clone());
         process.register_with_unit(

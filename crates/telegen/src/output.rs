@@ -54,7 +54,10 @@ impl Drop for ProgressLine {
 /// A name that a process has given itself, fit to be shown: no control characters, no escapes, no line breaks, no
 /// marks that turn the direction of writing.
 pub(crate) fn shown(name: &str) -> String {
-    let hidden = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     let mut text = String::with_capacity(name.len());
     for c in name.chars() {
         if hidden(c) { text.extend(c.escape_default()) } else { text.push(c) }

@@ -10,7 +10,7 @@ use crate::targets::nothing_matched;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use telegen_export::{Existing, Format, OutputFile, TopFunctions};
 use telegen_model::{Profile, StartTime};
 use telegen_rules::RuleSet;
@@ -51,29 +51,39 @@ pub(crate) fn run(options: RecordOptions) -> Result<u8, Failure> {
         .iter()
         .map(|(path, format)| Ok((OutputFile::prepare(path, options.existing)?, *format)))
         .collect::<Result<Vec<_>, telegen_export::Error>>()
-        .map_err(|error| Failure::new(Status::Failed, error))?;
+        .map_err(cannot_write)?;
     let signals = Signals::catch().map_err(|error| Failure::new(Status::Failed, error))?;
     let mut recording = Recording::start(&options, signals)?;
+    let begun = (SystemTime::now(), Instant::now());
     recording.run(&options)?;
     let Recording { engine, mut command, mut progress, targets, signals } = recording;
     progress.show("stopping …");
     let counters = engine.counters();
     let metrics = engine.metrics();
-    let profile = engine.stop()?;
+    let mut profile = engine.stop()?;
+    if options.patience == Patience::Wait {
+        // What was waited for before the first match is not part of the recording.
+        (profile.start, profile.duration) = (begun.0, begun.1.elapsed());
+    }
     progress.clear();
     for (output, format) in outputs {
-        output
-            .write(|writer| format.write(&profile, writer))
-            .map_err(|error| Failure::new(Status::Failed, error))?;
+        output.write(|writer| format.write(&profile, writer)).map_err(cannot_write)?;
     }
     let lost = counters.ring_full + metrics.lost_in_user_space();
-    print(&summary(&profile, targets, lost, &options)).map_err(|error| Failure::new(Status::Failed, error))?;
+    print(&summary(&profile, targets, lost, &options))
+        .map_err(|error| Failure::new(Status::Failed, error))?;
     let Some(command) = &mut command else { return Ok(0) };
     if signals.end() {
         // From a terminal it has had the signal, too; sent to us alone, it means the command as well.
         command.terminate();
     }
     Ok(command.wait().map_or(0, passed_on))
+}
+
+fn cannot_write(error: telegen_export::Error) -> Failure {
+    let hint =
+        if matches!(error, telegen_export::Error::Exists { .. }) { " (--force overwrites it)" } else { "" };
+    Failure::message(Status::Failed, format!("{error}{hint}"))
 }
 
 struct Recording {
@@ -88,7 +98,8 @@ struct Recording {
 impl Recording {
     fn start(options: &RecordOptions, signals: Signals) -> Result<Self, Failure> {
         let engine = Engine::start(options.rules.clone(), &options.engine, Arc::new(Metrics::new()))?;
-        let mut recording = Self { engine, signals, command: None, progress: ProgressLine::new(), targets: 0 };
+        let mut recording =
+            Self { engine, signals, command: None, progress: ProgressLine::new(), targets: 0 };
         if options.command.is_empty() {
             recording.find_targets(options)?;
         } else {
@@ -144,7 +155,10 @@ impl Recording {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        Err(Failure::message(Status::Failed, "the kernel has not told of the process that should become the command"))
+        Err(Failure::message(
+            Status::Failed,
+            "the kernel has not told of the process that should become the command",
+        ))
     }
 
     fn run(&mut self, options: &RecordOptions) -> Result<(), Failure> {
@@ -154,7 +168,10 @@ impl Recording {
             let now = Instant::now();
             self.targets = self.targets.max(self.engine.selection().counts().1);
             let over = options.duration.is_some_and(|duration| now.duration_since(begun) >= duration);
-            if over || self.signals.end() || self.command.as_mut().is_some_and(|command| command.ended().is_some()) {
+            if over
+                || self.signals.end()
+                || self.command.as_mut().is_some_and(|command| command.ended().is_some())
+            {
                 return Ok(());
             }
             if now >= next_progress {
@@ -165,7 +182,8 @@ impl Recording {
                 next_housekeeping = now + HOUSEKEEPING_INTERVAL;
                 self.engine.follow_cpus();
             }
-            let left = options.duration.map_or(TICK, |duration| (begun + duration).saturating_duration_since(now));
+            let left =
+                options.duration.map_or(TICK, |duration| (begun + duration).saturating_duration_since(now));
             std::thread::sleep(left.min(TICK));
         }
     }
@@ -186,7 +204,8 @@ impl Recording {
 fn summary(profile: &Profile, targets: usize, lost: u64, options: &RecordOptions) -> String {
     let samples = grouped(profile.total_count());
     let seconds = profile.duration.as_secs_f64();
-    let mut text = format!("{targets} targets, {samples} samples in {seconds:.1} s, {} lost\n", grouped(lost));
+    let mut text =
+        format!("{targets} targets, {samples} samples in {seconds:.1} s, {} lost\n", grouped(lost));
     if profile.total_count() > 0 {
         text.push_str("\ntop functions:\n");
         text.push_str(&TopFunctions::new(profile, TOP_FUNCTIONS).to_string());

@@ -1,7 +1,9 @@
 //! From the command line to the command.
 
 use crate::agent::{self, AgentOptions};
-use crate::cli::{AgentArgs, Cli, Command, ConfigCommand, DoctorOutput, Event, ListOutput, RecordArgs, TargetsArgs};
+use crate::cli::{
+    AgentArgs, Cli, Command, ConfigCommand, DoctorOutput, Event, ListOutput, RecordArgs, TargetsArgs,
+};
 use crate::doctor::{self, DoctorFormat};
 use crate::failure::{Failure, Status};
 use crate::logging::{self, LogFormat};
@@ -36,9 +38,9 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<u8, Failure> {
         Command::Targets(args) => list_targets(&args).map(|()| 0),
         Command::Config(ConfigCommand::Check { files }) => check_config(&files).map(|()| 0),
         Command::Config(ConfigCommand::Show { config }) => show_config(config.as_deref()).map(|()| 0),
-        Command::Config(ConfigCommand::Reference) => {
-            print(&telegen_config::reference()).map_err(|error| Failure::new(Status::Failed, error)).map(|()| 0)
-        }
+        Command::Config(ConfigCommand::Reference) => print(&telegen_config::reference())
+            .map_err(|error| Failure::new(Status::Failed, error))
+            .map(|()| 0),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "telegen", &mut script);
@@ -148,7 +150,8 @@ fn check_config(files: &[PathBuf]) -> Result<(), Failure> {
                 if !settings.rules.warnings().is_empty() {
                     say(&targets::compare_readings(&settings.rules)?);
                 }
-                print(&format!("{}: ok\n", file.display())).map_err(|error| Failure::new(Status::Failed, error))?;
+                print(&format!("{}: ok\n", file.display()))
+                    .map_err(|error| Failure::new(Status::Failed, error))?;
             }
             Err(failure) => wrong.push(failure.to_string()),
         }

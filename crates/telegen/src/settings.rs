@@ -51,7 +51,9 @@ impl Settings {
     pub(crate) fn warnings(&self) -> Vec<String> {
         let config = self.loaded.warnings.iter().map(ToString::to_string);
         let rules = self.rules.warnings().into_iter().map(|warning| match warning {
-            Warning::ImplicitMatch => self.loaded.sources.warning_at("match", None, warning.to_string()).to_string(),
+            Warning::ImplicitMatch => {
+                self.loaded.sources.warning_at("match", None, warning.to_string()).to_string()
+            }
             _ => warning.to_string(),
         });
         config.chain(rules).collect()

@@ -192,11 +192,16 @@ fn rendered(
 pub(crate) fn compare_readings(rules: &RuleSet) -> Result<String, Failure> {
     let count = |mode: MatchMode| -> Result<usize, Failure> {
         let spec = RuleSpec { match_mode: Some(mode), ..rules.spec().clone() };
-        let rules = RuleSet::compile(&spec).map_err(|_| Failure::message(Status::Failed, "the rules changed"))?;
+        let rules =
+            RuleSet::compile(&spec).map_err(|_| Failure::message(Status::Failed, "the rules changed"))?;
         let decided = decide_all(&rules, find(&rules)?.processes);
         Ok(decided.iter().filter(|process| process.decision.is_profile()).count())
     };
-    Ok(format!("  match: any would select {} processes now, match: all {}", count(MatchMode::Any)?, count(MatchMode::All)?))
+    Ok(format!(
+        "  match: any would select {} processes now, match: all {}",
+        count(MatchMode::Any)?,
+        count(MatchMode::All)?
+    ))
 }
 
 /// The same rules with everything in that is excluded, to tell what only an exclusion keeps out.

@@ -19,7 +19,7 @@ pub struct Recording {
     pub path: PathBuf,
 }
 
-/// Runs `telegen record -o DIRECTORY/record.pb.gz ARGUMENTS…`, which must exit with 0, and reads the profile.
+/// Runs `telegen record --force -o DIRECTORY/record.pb.gz ARGUMENTS…`, which must exit with 0, and reads the profile.
 ///
 /// # Errors
 ///
@@ -27,7 +27,7 @@ pub struct Recording {
 pub fn record(directory: &Path, arguments: &[&str]) -> Result<Recording> {
     let path = directory.join("record.pb.gz");
     let output = path.to_str().context("scratch paths are UTF-8")?;
-    let mut command = telegen(["record", "-o", output].iter().chain(arguments))?;
+    let mut command = telegen(["record", "--force", "-o", output].iter().chain(arguments))?;
     let outcome = run(command.current_dir(directory), PATIENCE)?.expect_code(0)?;
     let profile = Profile::read(&path).with_context(|| outcome.to_string())?;
     Ok(Recording { outcome, profile, path })

@@ -48,6 +48,10 @@ impl Scratch {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
+        if path.exists() {
+            // It may be running, and then cannot be written.
+            return Ok(path);
+        }
         fs::copy(program.built()?, &path).with_context(|| format!("cannot install {}", path.display()))?;
         fs::set_permissions(&path, Permissions::from_mode(0o755))?;
         Ok(path)

@@ -193,7 +193,8 @@ mod tests {
         root.build();
         let mut text = root.render_help().to_string();
         for command in root.get_subcommands_mut().filter(|command| command.get_name() != "help") {
-            text.push_str(&format!("\n==== {} ====\n{}", command.get_name(), command.render_help()));
+            let name = command.get_name().to_owned();
+            text.push_str(&format!("\n==== {name} ====\n{}", command.render_help()));
         }
         insta::assert_snapshot!(text);
     }

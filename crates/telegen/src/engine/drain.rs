@@ -1,9 +1,9 @@
 //! The thread `tg-drain`: samples out of their rings, into the collector.
 
 use super::waker::{Inbox, Sender, channel};
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TryRecvError};

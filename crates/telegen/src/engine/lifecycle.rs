@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
-use telegen_bpf::{Decider, Event, EventKind, EventReader, Kernel, Outcome, Scanned, Scanner, State, StateChange};
+use telegen_bpf::{
+    Decider, Event, EventKind, EventReader, Kernel, Outcome, Scanned, Scanner, State, StateChange,
+};
 use telegen_collect::{ImageFacts, Interval};
 use telegen_model::{Pid, ProcessFacts, ProcessId};
 use telegen_process::ProcFs;
@@ -79,7 +81,8 @@ impl Lifecycle {
             let into = queue.clone();
             let started = ring.reader(move |event| into.borrow_mut().push_back(event)).and_then(|reader| {
                 let Parts { drain, metrics, ready, .. } = parts;
-                Owner { reader, queue, decider, scanner, selector, drain, metrics, kernel_threads: counted }.run(&inbox, ready)
+                Owner { reader, queue, decider, scanner, selector, drain, metrics, kernel_threads: counted }
+                    .run(&inbox, ready)
             });
             if let Err(error) = started {
                 tracing::error!(%error, "following processes has stopped: the selection stays as it is");
@@ -130,7 +133,11 @@ impl Owner {
                 let repairs = self.scan()?;
                 self.metrics.repaired.inc_by((repairs.found + repairs.gone) as u64);
                 if repairs != telegen_select::Repairs::default() {
-                    tracing::warn!(found = repairs.found, gone = repairs.gone, "a scan has repaired lost events");
+                    tracing::warn!(
+                        found = repairs.found,
+                        gone = repairs.gone,
+                        "a scan has repaired lost events"
+                    );
                 }
                 self.log_summary();
             }

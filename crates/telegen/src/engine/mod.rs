@@ -21,7 +21,7 @@ use std::time::Duration;
 use symbolize::Symbolize;
 use telegen_bpf::{Clock, Counters, Kernel, Shared};
 use telegen_collect::ExtraLabels;
-use telegen_model::{Profile, ProcessId};
+use telegen_model::{ProcessId, Profile};
 use telegen_rules::RuleSet;
 use telegen_select::Selection;
 
@@ -55,7 +55,11 @@ pub(crate) struct Stopped;
 
 impl Engine {
     /// Loads the kernel side, decides on all processes and starts the clocks. When this returns, sampling runs.
-    pub(crate) fn start(rules: RuleSet, options: &EngineOptions, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        rules: RuleSet,
+        options: &EngineOptions,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
         let kernel_options = telegen_bpf::Options {
             clock: options.clock,
             sample_hz: options.sample_hz,
@@ -184,8 +188,12 @@ impl Observer {
         metrics.set_filter_cache(hits, misses);
         metrics.set_targets_refused(self.selection.refused());
         metrics.set_cache_bytes("stacks", self.figures.bytes.load(Ordering::Relaxed));
-        metrics.set_samples(SampleOutcome::UnknownProcess, self.figures.unknown_process.load(Ordering::Relaxed));
-        metrics.set_samples(SampleOutcome::StackTableFull, self.figures.stack_table_full.load(Ordering::Relaxed));
+        metrics
+            .set_samples(SampleOutcome::UnknownProcess, self.figures.unknown_process.load(Ordering::Relaxed));
+        metrics.set_samples(
+            SampleOutcome::StackTableFull,
+            self.figures.stack_table_full.load(Ordering::Relaxed),
+        );
         metrics.set_unopened_files(self.figures.unopened_files.load(Ordering::Relaxed));
     }
 }

@@ -156,7 +156,9 @@ fn parse_samples(
             (values.first().copied().context("no value")?, values.get(1).copied().unwrap_or(0));
         samples.push(Sample { count, value, frames, labels: BTreeMap::new() });
     }
-    Ok((types.split_whitespace().map(str::to_owned).collect(), samples))
+    // `go tool pprof` marks the type that it shows by default.
+    let types = types.split_whitespace().map(|name| name.trim_end_matches("[dflt]").to_owned());
+    Ok((types.collect(), samples))
 }
 
 fn frames_at<'a>(
