@@ -50,9 +50,15 @@ impl Clocks {
             if self.links.contains_key(&cpu) {
                 continue;
             }
-            let link = self.start(cpu, program)?;
-            self.links.insert(cpu, link);
-            come += 1;
+            match self.start(cpu, program) {
+                Ok(link) => {
+                    self.links.insert(cpu, link);
+                    come += 1;
+                }
+                // On its way in or out: the next call finds it ready, or gone.
+                Err(Error::PerfEvent { source, .. }) if source.raw_os_error() == Some(libc::ENODEV) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok((come, gone))
     }

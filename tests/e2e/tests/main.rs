@@ -15,6 +15,7 @@ mod exit_status;
 mod formats;
 mod help;
 mod hostile_names;
+mod hotplug;
 mod labels;
 mod lifecycle;
 mod output_file;
