@@ -1,5 +1,6 @@
 //! The crate as its users see it.
 
+mod reference;
 mod hostile;
 mod messages;
 mod shown;
