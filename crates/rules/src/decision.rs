@@ -100,7 +100,10 @@ impl Decision {
         matches!(self.reason, Reason::Pid { .. })
     }
 
-    /// The decision in 64 bits, never 0.
+    /// How many bits of [`Decision::to_bits`] may be set: so much room is left beside it for a pid.
+    pub const BITS: u32 = 40;
+
+    /// The decision in the lower [`Decision::BITS`] bits, never 0.
     pub fn to_bits(self) -> u64 {
         let (reason, key, index) = match self.reason {
             Reason::KernelThread => (1, 0, 0),
@@ -175,6 +178,7 @@ mod tests {
             for verdict in [Verdict::Profile, Verdict::Skip, Verdict::Pending] {
                 let decision = Decision { verdict, reason };
                 assert_ne!(decision.to_bits(), 0);
+                assert_eq!(decision.to_bits() >> Decision::BITS, 0);
                 assert_eq!(Decision::from_bits(decision.to_bits()), Some(decision));
             }
         }

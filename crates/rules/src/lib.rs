@@ -9,6 +9,7 @@
 //! * A pattern is compiled once. One without metacharacters costs a hash look-up, however many there are.
 
 mod decision;
+mod glob;
 mod key;
 mod near_miss;
 mod patterns;

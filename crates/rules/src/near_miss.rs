@@ -32,7 +32,7 @@ impl RuleSet {
         if decision.reason != Reason::NotIncluded {
             return None;
         }
-        let matches = self.include_matches(facts);
+        let matches: Vec<_> = self.include_matches(facts).collect();
         let matched = matches.iter().filter(|(_, index)| index.is_some()).map(|&(key, _)| key).collect();
         let missed = matches
             .iter()

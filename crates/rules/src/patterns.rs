@@ -1,8 +1,8 @@
 //! Lists of globs.
 
 use crate::Key;
+use crate::glob::Glob;
 use foldhash::fast::FixedState;
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use hashbrown::HashMap;
 
 /// A pattern that cannot be understood.
@@ -19,15 +19,14 @@ pub struct PatternError {
     pub message: String,
 }
 
-/// A list of patterns, compiled. `*`, `?`, `[a-z]` and `{a,b}` mean what they mean to a shell, but `*` and `?` match
-/// slashes as well; a backslash takes its meaning from the character behind it. A pattern without any of these
+/// A list of patterns, compiled. `*`, `?`, `[a-z]`, `[!a-z]` and `{a,b}` mean what they mean to a shell, but `*` and `?`
+/// match slashes as well; a backslash takes its meaning from the character behind it. A pattern without any of these
 /// matches exactly.
 #[derive(Clone, Debug)]
 pub(crate) struct Patterns {
     exact: HashMap<Box<str>, u16, FixedState>,
-    globs: GlobSet,
-    /// Place in the list of each glob.
-    glob_places: Vec<u16>,
+    /// In the order of the list, each with its place there.
+    globs: Vec<(u16, Glob)>,
 }
 
 impl Patterns {
@@ -36,68 +35,44 @@ impl Patterns {
 
     /// A list that matches nothing.
     pub(crate) fn none() -> Self {
-        Self { exact: HashMap::default(), globs: GlobSet::empty(), glob_places: Vec::new() }
+        Self { exact: HashMap::default(), globs: Vec::new() }
     }
 
     pub(crate) fn compile(key: Key, patterns: &[String], errors: &mut Vec<PatternError>) -> Self {
-        let mut exact = HashMap::default();
-        let mut globs = GlobSetBuilder::new();
-        let mut glob_places = Vec::new();
+        let mut compiled = Self::none();
         for (index, pattern) in patterns.iter().enumerate() {
-            let mut fail = |message: String| {
+            if let Err(message) = compiled.add(index, pattern) {
                 errors.push(PatternError { key, index, pattern: pattern.clone(), message });
-            };
+            }
             if index >= Self::MAX {
-                fail(format!("a list may have {} patterns", Self::MAX));
                 break;
             }
-            if pattern.is_empty() {
-                fail("an empty pattern matches nothing".into());
-                continue;
-            }
-            if !pattern.contains(['*', '?', '[', ']', '{', '}', '\\']) {
-                exact.entry(pattern.as_str().into()).or_insert(index as u16);
-                continue;
-            }
-            match GlobBuilder::new(&single_stars(pattern)).literal_separator(false).backslash_escape(true).build() {
-                Ok(glob) => {
-                    globs.add(glob);
-                    glob_places.push(index as u16);
-                }
-                Err(error) => fail(error.kind().to_string()),
-            }
         }
-        let globs = globs.build().unwrap_or_else(|error| {
-            let message = format!("the patterns are too large together: {}", error.kind());
-            errors.push(PatternError { key, index: 0, pattern: patterns.concat(), message });
-            GlobSet::empty()
-        });
-        Self { exact, globs, glob_places }
+        compiled
+    }
+
+    fn add(&mut self, index: usize, pattern: &str) -> Result<(), String> {
+        if index >= Self::MAX {
+            return Err(format!("a list may have {} patterns", Self::MAX));
+        }
+        if pattern.is_empty() {
+            return Err("an empty pattern matches nothing".into());
+        }
+        if Glob::is_glob(pattern) {
+            self.globs.push((index as u16, Glob::compile(pattern)?));
+        } else {
+            self.exact.entry(pattern.into()).or_insert(index as u16);
+        }
+        Ok(())
     }
 
     /// The place of the first pattern in the list that matches.
     pub(crate) fn first_match(&self, text: &str) -> Option<u16> {
         let exact = self.exact.get(text).copied();
-        if self.glob_places.is_empty() {
-            return exact;
-        }
-        let glob = self.globs.matches(text).into_iter().map(|glob| self.glob_places[glob]).min();
-        [exact, glob].into_iter().flatten().min()
+        let earlier = self.globs.iter().take_while(|&&(place, _)| exact.is_none_or(|exact| place < exact));
+        let mut earlier = earlier.filter(|(_, glob)| glob.matches(text)).map(|&(place, _)| place);
+        earlier.next().or(exact)
     }
-}
-
-/// The pattern with each run of stars made one, which here means the same: to the library `/**/` means `/` as well.
-fn single_stars(pattern: &str) -> String {
-    let (mut plain, mut escaped, mut in_class) = (String::with_capacity(pattern.len()), false, false);
-    for c in pattern.chars() {
-        if c == '*' && !escaped && !in_class && plain.ends_with('*') && !plain.ends_with("\\*") {
-            continue;
-        }
-        in_class = !escaped && (c == '[' || in_class && c != ']');
-        escaped = c == '\\' && !escaped;
-        plain.push(c);
-    }
-    plain
 }
 
 #[cfg(test)]

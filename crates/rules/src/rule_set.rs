@@ -40,6 +40,9 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
+    /// Pids that one list may have; places are told in 16 bits.
+    const MOST_PIDS: usize = u16::MAX as usize;
+
     /// Compiles what the user wrote; all errors at once.
     pub fn compile(spec: &RuleSpec) -> Result<Self, Vec<PatternError>> {
         let mut errors = Vec::new();
@@ -50,10 +53,14 @@ impl RuleSet {
         let (names, executables) = (compile(Key::ProcessNames), compile(Key::Executables));
         let (exclude_names, exclude_executables) =
             (compile(Key::ExcludeProcessNames), compile(Key::ExcludeExecutables));
+        if let Some(pid) = spec.pids.get(Self::MOST_PIDS) {
+            let message = format!("a list may have {} pids", Self::MOST_PIDS);
+            let (key, index, pattern) = (Key::Pids, Self::MOST_PIDS, pid.to_string());
+            errors.push(PatternError { key, index, pattern, message });
+        }
         let single = spec.pid.map(|pid| PidChoice { key: Key::Pid, index: 0, pid: Pid(pid) });
-        let listed = spec.pids.iter().take(usize::from(u16::MAX)).enumerate();
-        let listed =
-            listed.map(|(index, &pid)| PidChoice { key: Key::Pids, index: index as u16, pid: Pid(pid) });
+        let listed = (0..=u16::MAX).zip(&spec.pids);
+        let listed = listed.map(|(index, &pid)| PidChoice { key: Key::Pids, index, pid: Pid(pid) });
         let pids = single.into_iter().chain(listed).collect();
         if errors.is_empty() {
             Ok(Self { spec: spec.clone(), pids, names, executables, exclude_names, exclude_executables })
@@ -95,10 +102,9 @@ impl RuleSet {
         &self.spec
     }
 
-    /// What may not be what was meant.
+    /// What may not be what was meant. Pids are no type here: they are chosen whichever way the types combine.
     pub fn warnings(&self) -> Vec<Warning> {
-        let types = [!self.pids.is_empty(), self.names.is_some(), self.executables.is_some()];
-        let several = types.iter().filter(|&&there| there).count() > 1;
+        let several = self.include_types().count() > 1;
         if several && self.spec.match_mode.is_none() { vec![Warning::ImplicitMatch] } else { Vec::new() }
     }
 
@@ -138,27 +144,37 @@ impl RuleSet {
     }
 
     fn include(&self, facts: &ProcessFacts) -> Decision {
-        let matches: Vec<(Key, Option<u16>)> = self.include_matches(facts);
-        let first = matches.iter().find_map(|&(key, index)| Some(Reason::Included { key, index: index? }));
-        match self.spec.match_mode.unwrap_or(MatchMode::Any) {
-            MatchMode::Any => first.map_or(Decision::skip(Reason::NotIncluded), Decision::profile),
+        let mut matches = self.include_matches(facts);
+        let included = |(key, index): (Key, Option<u16>)| Some(Reason::Included { key, index: index? });
+        let reason = match self.spec.match_mode.unwrap_or(MatchMode::Any) {
+            MatchMode::Any => matches.find_map(included),
             // A pid is never a type of `match: all`, so where only pids are configured nothing else is in.
-            MatchMode::All if matches.is_empty() || matches.iter().any(|(_, index)| index.is_none()) => {
-                Decision::skip(Reason::NotIncluded)
-            }
-            MatchMode::All if matches.len() == 1 => {
-                first.map_or(Decision::skip(Reason::NotIncluded), Decision::profile)
-            }
-            MatchMode::All => Decision::profile(Reason::AllIncluded),
-        }
+            MatchMode::All => match (matches.next().and_then(included), matches.next()) {
+                (only, None) => only,
+                (Some(_), Some((_, Some(_)))) if matches.all(|(_, index)| index.is_some()) => {
+                    Some(Reason::AllIncluded)
+                }
+                _ => None,
+            },
+        };
+        reason.map_or(Decision::skip(Reason::NotIncluded), Decision::profile)
+    }
+
+    /// The include types that are configured.
+    fn include_types(&self) -> impl Iterator<Item = (Key, &Patterns)> {
+        let names = self.names.iter().map(|patterns| (Key::ProcessNames, patterns));
+        names.chain(self.executables.iter().map(|patterns| (Key::Executables, patterns)))
     }
 
     /// Each include type that is configured, with the first of its rules that matches.
-    pub(crate) fn include_matches(&self, facts: &ProcessFacts) -> Vec<(Key, Option<u16>)> {
-        let names = self.names.as_ref().map(|patterns| (Key::ProcessNames, match_names(patterns, facts)));
-        let executables =
-            self.executables.as_ref().map(|patterns| (Key::Executables, match_executable(patterns, facts)));
-        names.into_iter().chain(executables).collect()
+    pub(crate) fn include_matches<'a>(
+        &'a self,
+        facts: &'a ProcessFacts,
+    ) -> impl Iterator<Item = (Key, Option<u16>)> + 'a {
+        self.include_types().map(|(key, patterns)| match key {
+            Key::Executables => (key, match_executable(patterns, facts)),
+            _ => (key, match_names(patterns, facts)),
+        })
     }
 
     /// The reason of a decision in words, such as `target_process_names[0] = "java"`.
@@ -212,7 +228,12 @@ impl RuleSet {
             }
         }
         if parts.is_empty() {
-            return "No filters: profiling all processes".into();
+            let text = if self.has_filters() {
+                "Active filters: only the recorded command and its descendants"
+            } else {
+                "No filters: profiling all processes"
+            };
+            return text.into();
         }
         if spec.match_mode == Some(MatchMode::All) {
             parts.push("Match=all".into());
@@ -225,7 +246,18 @@ impl RuleSet {
 }
 
 fn match_names(patterns: &Patterns, facts: &ProcessFacts) -> Option<u16> {
-    facts.names().filter_map(|name| patterns.first_match(name)).min()
+    // Mostly the three are one, and need not be tried again.
+    let mut before = [None; 2];
+    let mut first = None;
+    for (at, name) in facts.names().enumerate() {
+        if !before.contains(&Some(name)) {
+            first = [first, patterns.first_match(name)].into_iter().flatten().min();
+        }
+        if let Some(slot) = before.get_mut(at) {
+            *slot = Some(name);
+        }
+    }
+    first
 }
 
 fn match_executable(patterns: &Patterns, facts: &ProcessFacts) -> Option<u16> {

@@ -15,7 +15,7 @@ fn should_profile(criterion: &mut Criterion) {
     let mut selector = Selector::new(rules, Pid(1), Limits::default());
     let mut out = Vec::new();
     // Pids as a node has them after some days: spread over the whole range.
-    let pids: Vec<Pid> = (0..PROCESSES).map(|n| Pid(n.wrapping_mul(2_654_435_761) % 4_194_304)).collect();
+    let pids: Vec<Pid> = (0..PROCESSES).map(|n| Pid(n.wrapping_mul(2_654_435_761) % 4_194_303 + 1)).collect();
     for (n, &pid) in pids.iter().enumerate() {
         let id = ProcessId { pid, start: StartTime(n as u64) };
         let name = if n % 20 == 0 { "java" } else { "bash" };

@@ -1,45 +1,30 @@
 //! Which process a pid rule means.
 
-use telegen_model::ProcessId;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use telegen_model::{Pid, ProcessId};
 use telegen_rules::{PidChoice, RuleSet};
 
-/// A pid rule means the first process that is seen under its pid. When that one has exited the rule is spent: whoever
-/// is given the pid next was not meant.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Binding {
-    Waiting,
-    Bound(ProcessId),
-    Spent,
-}
-
+/// The pid rules by pid, each with the first process that was seen there. It means that one and no other: when it has
+/// exited the rule is spent, for whoever is given the pid next has another start time.
+///
+/// Where several rules name one pid they mean the same process, and the first gives the reason.
 #[derive(Debug)]
-pub(crate) struct Bindings(Vec<(PidChoice, Binding)>);
+pub(crate) struct Bindings(HashMap<Pid, (PidChoice, Option<ProcessId>), FixedState>);
 
 impl Bindings {
+    /// No rule means a process yet.
     pub(crate) fn new(rules: &RuleSet) -> Self {
-        Self(rules.pids().iter().map(|&choice| (choice, Binding::Waiting)).collect())
+        let mut bindings = HashMap::default();
+        for &choice in rules.pids() {
+            bindings.entry(choice.pid).or_insert((choice, None));
+        }
+        Self(bindings)
     }
 
-    /// The first rule that means this process, binding it if it was waiting.
+    /// The first rule that means this process, which a rule that has waited for its pid does from now on.
     pub(crate) fn choose(&mut self, id: ProcessId) -> Option<PidChoice> {
-        let mut chosen = None;
-        for (choice, binding) in self.0.iter_mut().filter(|(choice, _)| choice.pid == id.pid) {
-            if *binding == Binding::Waiting {
-                *binding = Binding::Bound(id);
-            }
-            if *binding == Binding::Bound(id) && chosen.is_none() {
-                chosen = Some(*choice);
-            }
-        }
-        chosen
-    }
-
-    /// A process has exited.
-    pub(crate) fn spend(&mut self, id: ProcessId) {
-        for (_, binding) in &mut self.0 {
-            if *binding == Binding::Bound(id) {
-                *binding = Binding::Spent;
-            }
-        }
+        let (choice, bound) = self.0.get_mut(&id.pid)?;
+        (*bound.get_or_insert(id) == id).then_some(*choice)
     }
 }

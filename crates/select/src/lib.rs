@@ -5,7 +5,7 @@
 //! * A state machine without I/O: lifecycle events, facts and rules go in, [`Operation`]s come out. It knows nothing
 //!   of /proc, BPF or HTTP, so that it can be tried against every order of events.
 //! * One thread owns the [`Selector`]. All others read through a [`Selection`], whose [`Selection::should_profile`]
-//!   is two loads from memory: no lock, no allocation.
+//!   is a look-up in a table: no lock, no allocation, and memory for the processes there are, not the pids there were.
 //! * Everything is known by its [`Token`](telegen_model::Token), never by pid alone: what was decided for one process
 //!   cannot be found by another that is later given its pid.
 //! * Only differences come out: a reload that changes nothing for a process says nothing about it.
@@ -41,6 +41,7 @@
 mod bindings;
 mod decision_table;
 mod event;
+mod scan;
 mod selection;
 mod selector;
 

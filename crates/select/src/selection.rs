@@ -66,7 +66,8 @@ impl Published {
 }
 
 impl Selection {
-    /// Whether the process that now has a pid is profiled, and why. Two loads: no lock, no allocation.
+    /// Whether the process that now has a pid is profiled, and why: a look-up in a table, without a lock and without
+    /// allocation.
     ///
     /// A pid under which no process has been seen is [`Decision::UNKNOWN`].
     pub fn should_profile(&self, pid: Pid) -> Decision {
@@ -110,14 +111,15 @@ impl Selection {
         self.0.rules.load_full()
     }
 
-    /// Drops what was decided on the process that now has a pid. Until its owner decides afresh, which it does with
-    /// the next event it handles, readers are told that it is unknown; its profiling is not interrupted.
+    /// Drops what was decided on the process that now has a pid: its owner decides afresh with the next event it
+    /// handles, and until then readers are told that it is unknown. Its profiling is not interrupted. While 65,536 pids
+    /// wait for that already, nothing happens.
     pub fn forget(&self, pid: Pid) {
         const MOST: usize = 65_536;
         let mut forgotten = self.0.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
         if forgotten.len() < MOST {
             forgotten.push(pid);
-            self.0.table.set(pid, None);
+            self.0.table.clear(pid);
             self.0.something_forgotten.store(true, Ordering::Relaxed);
         }
     }

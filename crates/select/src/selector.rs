@@ -1,10 +1,12 @@
 //! The owner of the selection.
 
 use crate::bindings::Bindings;
+use crate::scan::Scan;
 use crate::selection::{Published, SelectedProcess, Selection};
 use crate::{Event, Observed, Operation, Standing};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use telegen_model::{KernelKey, Pid, ProcessFacts, ProcessId, Token};
@@ -13,7 +15,7 @@ use telegen_rules::{Decision, Reason, RuleSet, Verdict};
 /// Bounds on the selection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Most targets at a time; beyond it the newest are refused.
+    /// Most targets at a time; beyond it the newest are refused, until a place falls free.
     pub max_targets: usize,
 }
 
@@ -43,7 +45,9 @@ pub struct Selector {
     /// The program image that now runs under a pid.
     current: HashMap<Pid, Token, FixedState>,
     targets: usize,
-    scan: u64,
+    /// Images that match but were refused, the oldest first.
+    refused: BTreeSet<Token>,
+    scan: Scan,
     repairs: Repairs,
     published: Arc<Published>,
 }
@@ -72,7 +76,8 @@ impl Selector {
             processes: HashMap::default(),
             current: HashMap::default(),
             targets: 0,
-            scan: 0,
+            refused: BTreeSet::new(),
+            scan: Scan::default(),
             repairs: Repairs::default(),
         }
     }
@@ -99,56 +104,77 @@ impl Selector {
                 self.enter(child, followed, Some(parent), out);
             }
             Event::Execed(observed) => {
-                let before = self.current.get(&observed.facts.key.id.pid).copied();
-                let followed = before
-                    .and_then(|before| self.processes.get(&before))
-                    .is_some_and(|before| before.followed && before.facts.key.id == observed.facts.key.id);
-                self.enter(observed, followed, None, out);
+                self.enter(observed, false, None, out);
             }
             Event::Renamed { token, comm } => self.rename(token, comm, out),
             Event::Exited { token } => self.exit(token, out),
         }
+        self.admit_refused(out);
     }
 
     fn see(&mut self, observed: Observed, out: &mut Vec<Operation>) {
-        let scan = self.scan;
-        if let Some(process) = self.processes.get_mut(&observed.token) {
-            process.seen = scan;
-            if *process.facts == observed.facts {
-                return;
-            }
-            // A rename was lost, or arguments can be read now that could not before.
-            process.facts = Arc::new(observed.facts);
-            process.standing = observed.standing;
-            self.decide(observed.token, out);
+        if self.scan.has_exited(observed.token, &observed.facts) {
             return;
         }
-        self.repairs.found += 1;
-        self.enter(observed, false, None, out);
+        match self.processes.get_mut(&observed.token) {
+            Some(process) => {
+                process.seen = self.scan.number;
+                self.compare(observed, out);
+            }
+            None => self.repairs.found += usize::from(self.enter(observed, false, None, out)),
+        }
     }
 
-    /// A program image that is new. Whatever ran under its pid before does not run any more.
-    fn enter(&mut self, observed: Observed, followed: bool, parent: Option<Token>, out: &mut Vec<Operation>) {
-        let Observed { facts, token, key, standing } = observed;
-        if self.processes.contains_key(&token) {
+    /// Takes over what a scan has found otherwise than it was known: a rename was lost, arguments can be read now that
+    /// could not before, or the kernel has not taken a decision.
+    fn compare(&mut self, observed: Observed, out: &mut Vec<Operation>) {
+        let Observed { mut facts, token, standing, .. } = observed;
+        let Some(process) = self.processes.get_mut(&token) else { return };
+        if self.scan.has_renamed(token) {
+            facts.comm.clone_from(&process.facts.comm);
+        }
+        if *process.facts == facts && process.standing == standing {
             return;
         }
-        let id = facts.key.id;
-        if let Some(before) = self.current.insert(id.pid, token)
-            && let Some(before) = self.remove(before, out)
-            && before.facts.key.id != id
-        {
-            self.bindings.spend(before.facts.key.id);
+        if *process.facts != facts {
+            process.facts = Arc::new(facts);
         }
-        let decision = Decision::UNKNOWN;
-        let process =
-            Process { facts: Arc::new(facts), key, standing, decision, followed, parent, seen: self.scan };
+        process.standing = standing;
+        self.decide(token, out);
+    }
+
+    /// A program image that is new. Whatever ran under its pid before does not run any more. False if it is known, or
+    /// is itself what ran before something that is.
+    fn enter(
+        &mut self,
+        observed: Observed,
+        followed: bool,
+        parent: Option<Token>,
+        out: &mut Vec<Operation>,
+    ) -> bool {
+        let Observed { facts, token, key, standing } = observed;
+        let id = facts.key.id;
+        let current = self.current.get(&id.pid).and_then(|before| self.processes.get(before));
+        if self.processes.contains_key(&token) || current.is_some_and(|before| before.facts.key > facts.key) {
+            return false;
+        }
+        // The kernel passes it on at fork and exec, whichever way the news has come.
+        let inherited = matches!(standing, Standing::Profile { follow: true, .. });
+        let same_process = current.filter(|before| before.facts.key.id == id);
+        let followed = followed || inherited || same_process.is_some_and(|before| before.followed);
+        if let Some(before) = self.current.insert(id.pid, token) {
+            self.remove(before, out);
+        }
+        let (decision, seen) = (Decision::UNKNOWN, self.scan.number);
+        let process = Process { facts: Arc::new(facts), key, standing, decision, followed, parent, seen };
         self.processes.insert(token, process);
         self.decide(token, out);
+        true
     }
 
     fn rename(&mut self, token: Token, comm: Box<str>, out: &mut Vec<Operation>) {
         let Some(process) = self.processes.get_mut(&token) else { return };
+        self.scan.note_rename(token);
         if process.facts.comm == comm {
             return;
         }
@@ -157,9 +183,10 @@ impl Selector {
     }
 
     fn exit(&mut self, token: Token, out: &mut Vec<Operation>) {
-        let Some(process) = self.remove(token, out) else { return };
+        let removed = self.remove(token, out);
+        self.scan.note_exit(token, removed.as_ref().map(|process| process.facts.key.id));
+        let Some(process) = removed else { return };
         let id = process.facts.key.id;
-        self.bindings.spend(id);
         if self.current.get(&id.pid) == Some(&token) {
             self.current.remove(&id.pid);
             self.published.table.set(id.pid, None);
@@ -169,6 +196,7 @@ impl Selector {
     fn remove(&mut self, token: Token, out: &mut Vec<Operation>) -> Option<Process> {
         let process = self.processes.remove(&token)?;
         self.published.write().remove(&token);
+        self.refused.remove(&token);
         if process.decision.is_profile() {
             self.set_targets(self.targets - 1);
             out.push(Operation::End { token });
@@ -183,6 +211,11 @@ impl Selector {
         let after = self.decision_for(token);
         let Some(process) = self.processes.get_mut(&token) else { return };
         process.decision = after;
+        if after.reason == Reason::TooManyTargets {
+            self.refused.insert(token);
+        } else {
+            self.refused.remove(&token);
+        }
         let standing = match after.verdict {
             Verdict::Profile => Standing::Profile { by_pid: after.is_by_pid(), follow: process.followed },
             Verdict::Skip => Standing::Skip,
@@ -211,16 +244,19 @@ impl Selector {
     fn decision_for(&mut self, token: Token) -> Decision {
         let process = &self.processes[&token];
         self.published.decided.fetch_add(1, Ordering::Relaxed);
+        let id = process.facts.key.id;
+        // A pid rule is bound to the first process seen under its pid, whatever else may choose that one.
+        let chosen = self.bindings.choose(id);
         let decision = if process.followed {
             Decision::profile(Reason::Followed)
         } else {
-            let id = process.facts.key.id;
-            let chosen = self.bindings.choose(id);
             self.rules.decide(&process.facts, chosen, id.pid == self.agent)
         };
         if decision.is_profile() && !process.decision.is_profile() && self.targets >= self.limits.max_targets
         {
-            self.published.refused.fetch_add(1, Ordering::Relaxed);
+            if process.decision.reason != Reason::TooManyTargets {
+                self.published.refused.fetch_add(1, Ordering::Relaxed);
+            }
             return Decision::skip(Reason::TooManyTargets);
         }
         decision
@@ -238,6 +274,16 @@ impl Selector {
         for token in tokens {
             self.decide(token, out);
         }
+        self.admit_refused(out);
+    }
+
+    /// Gives places that have fallen free to those that were refused.
+    fn admit_refused(&mut self, out: &mut Vec<Operation>) {
+        while self.targets < self.limits.max_targets
+            && let Some(token) = self.refused.pop_first()
+        {
+            self.decide(token, out);
+        }
     }
 
     /// A process, and all that descend from it from now on, are profiled whatever the rules say. False if it is not
@@ -253,15 +299,17 @@ impl Selector {
         true
     }
 
-    /// A scan of all processes begins: each will be [`Event::Seen`].
+    /// A scan of all processes begins, before the first of them is looked at: each will be [`Event::Seen`]. Events that
+    /// are handled until [`Selector::finish_scan`] are newer than what the scan has seen, and win.
     pub fn begin_scan(&mut self) {
-        self.scan += 1;
+        self.scan.begin();
         self.repairs = Repairs::default();
     }
 
     /// The scan is complete, and all events that came before its end have been handled: what it has not seen is gone.
     pub fn finish_scan(&mut self, out: &mut Vec<Operation>) -> Repairs {
-        let scan = self.scan;
+        let scan = self.scan.number;
+        self.scan.finish();
         let gone: Vec<Token> = self
             .processes
             .iter()
@@ -271,6 +319,7 @@ impl Selector {
         for &token in &gone {
             self.exit(token, out);
         }
+        self.admit_refused(out);
         Repairs { gone: gone.len(), ..self.repairs }
     }
 

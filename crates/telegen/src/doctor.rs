@@ -199,7 +199,9 @@ fn pid_namespace() -> Finding {
     /// The first pid namespace always has this inode (`PROC_PID_INIT_INO`, include/linux/proc_ns.h).
     const INITIAL: &str = "pid:[4026531836]";
     match fs::read_link("/proc/self/ns/pid") {
-        Ok(own) if own.as_os_str() == INITIAL => finding("pid namespace", Health::Ok, "the machine's own", ""),
+        Ok(own) if own.as_os_str() == INITIAL => {
+            finding("pid namespace", Health::Ok, "the machine's own", "")
+        }
         _ => finding(
             "pid namespace",
             Health::Degraded,

@@ -10,6 +10,7 @@ mod http;
 mod logging;
 mod metrics;
 mod output;
+mod process_metrics;
 mod record;
 mod run;
 mod settings;

@@ -13,13 +13,13 @@ pub(crate) fn facts(comm: &str, executable: &str, argv0: &str) -> ProcessFacts {
     }
 }
 
-fn rules(change: impl FnOnce(&mut RuleSpec)) -> RuleSet {
+pub(crate) fn rules(change: impl FnOnce(&mut RuleSpec)) -> RuleSet {
     let mut spec = RuleSpec::default();
     change(&mut spec);
     RuleSet::compile(&spec).expect("valid rules")
 }
 
-fn decide(rules: &RuleSet, facts: &ProcessFacts) -> Decision {
+pub(crate) fn decide(rules: &RuleSet, facts: &ProcessFacts) -> Decision {
     rules.decide(facts, None, false)
 }
 
@@ -145,4 +145,50 @@ fn a_near_miss_says_what_is_there_and_what_was_wanted() {
         "target_process_names does not: name is \"java\", \"x\", closest rule \"jaba\""
     );
     assert!(miss.distance(MatchMode::Any) < near("postgres").distance(MatchMode::Any));
+}
+
+#[test]
+fn pids_are_no_type_and_so_give_no_reason_to_ask_for_match() {
+    let rules = rules(|spec| {
+        spec.pids = vec![10];
+        spec.process_names = vec!["java".into()];
+    });
+    assert_eq!(rules.warnings(), [], "any and all would select the same");
+}
+
+#[test]
+fn more_pids_than_there_is_room_for_are_refused_not_dropped() {
+    let compile =
+        |pids: u32| RuleSet::compile(&RuleSpec { pids: (1..=pids).collect(), ..RuleSpec::default() });
+    assert_eq!(compile(65_535).expect("fits").pids().len(), 65_535);
+    let errors = compile(65_536).expect_err("one too many");
+    assert_eq!((errors[0].key, errors[0].index, errors[0].pattern.as_str()), (Key::Pids, 65_535, "65536"));
+}
+
+#[test]
+fn hostile_patterns_are_errors_or_cheap_never_a_panic() {
+    for pattern in [
+        "{".repeat(5_000),
+        "{".repeat(5_000) + &"}".repeat(5_000),
+        "[".repeat(5_000),
+        "*a".repeat(5_000),
+        "?".repeat(60_000),
+        "\\".into(),
+        "[b-a]".into(),
+        "}".into(),
+        "{{a},".into(),
+    ] {
+        let spec = RuleSpec { process_names: vec![pattern], ..RuleSpec::default() };
+        if let Ok(rules) = RuleSet::compile(&spec) {
+            decide(&rules, &facts(&"a".repeat(4_096), "", ""));
+        }
+    }
+}
+
+#[test]
+fn rules_that_match_nothing_do_not_say_that_everything_is_profiled() {
+    let rules = RuleSet::nothing();
+    assert_eq!(decide(&rules, &facts("java", "/usr/bin/java", "java")), Decision::skip(Reason::NotIncluded));
+    assert!(rules.has_filters());
+    assert_eq!(rules.summary(), "Active filters: only the recorded command and its descendants");
 }

@@ -2,4 +2,5 @@
 #![allow(missing_docs)]
 
 mod decisions;
+mod globs;
 mod oracle;

@@ -3,66 +3,141 @@
 use crate::decisions::facts;
 use proptest::prelude::*;
 use telegen_model::ProcessFacts;
-use telegen_rules::{MatchMode, RuleSet, RuleSpec, Verdict};
+use telegen_rules::{Decision, Key, MatchMode, Reason, RuleSet, RuleSpec};
 
-/// A glob of `*`, `?` and plain characters only.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    match pattern.split_first() {
-        None => text.is_empty(),
-        Some((b'*', rest)) => (0..=text.len()).any(|skip| glob(rest, &text[skip..])),
-        Some((b'?', rest)) => !text.is_empty() && glob(rest, &text[1..]),
-        Some((byte, rest)) => text.first() == Some(byte) && glob(rest, &text[1..]),
+/// All patterns without braces that a pattern stands for.
+fn expand(pattern: &[char]) -> Vec<Vec<char>> {
+    let Some(open) = unescaped(pattern, 0, |c| c == '{') else { return vec![pattern.to_vec()] };
+    let (mut depth, mut cuts, mut at) = (0, vec![open], open + 1);
+    while let Some(next) = unescaped(pattern, at, |c| matches!(c, '{' | ',' | '}')) {
+        at = next + 1;
+        match pattern[next] {
+            '{' => depth += 1,
+            ',' if depth == 0 => cuts.push(next),
+            '}' if depth == 0 => {
+                cuts.push(next);
+                break;
+            }
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    let alternatives = cuts.windows(2).map(|cut| &pattern[cut[0] + 1..cut[1]]);
+    let whole = |alternative: &[char]| [&pattern[..open], alternative, &pattern[at..]].concat();
+    alternatives.flat_map(|alternative| expand(&whole(alternative))).collect()
+}
+
+/// The first such character from `at` that no backslash stands before, and that is in no class.
+fn unescaped(pattern: &[char], mut at: usize, wanted: impl Fn(char) -> bool) -> Option<usize> {
+    while at < pattern.len() {
+        match pattern[at] {
+            c if wanted(c) => return Some(at),
+            '\\' => at += 2,
+            '[' => at += pattern[at..].iter().position(|&c| c == ']').expect("classes are closed") + 1,
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+fn glob(pattern: &[char], text: &[char]) -> bool {
+    match pattern {
+        [] => text.is_empty(),
+        ['*', rest @ ..] => (0..=text.len()).any(|skip| glob(rest, &text[skip..])),
+        ['?', rest @ ..] => !text.is_empty() && glob(rest, &text[1..]),
+        ['[', '!', a, ']', rest @ ..] => text.first().is_some_and(|c| c != a) && glob(rest, &text[1..]),
+        ['[', a, '-', b, ']', rest @ ..] => {
+            text.first().is_some_and(|c| a <= c && c <= b) && glob(rest, &text[1..])
+        }
+        ['[', a, b, ']', rest @ ..] => {
+            text.first().is_some_and(|c| c == a || c == b) && glob(rest, &text[1..])
+        }
+        ['\\', c, rest @ ..] | [c, rest @ ..] => text.first() == Some(c) && glob(rest, &text[1..]),
     }
 }
 
-fn any_match(patterns: &[String], texts: &[&str]) -> bool {
-    patterns.iter().any(|pattern| texts.iter().any(|text| glob(pattern.as_bytes(), text.as_bytes())))
+fn first_match(patterns: &[String], texts: &[&str]) -> Option<u16> {
+    let matches = |pattern: &String| {
+        let globs = expand(&pattern.chars().collect::<Vec<_>>());
+        let texts = texts.iter().map(|text| text.chars().collect::<Vec<_>>());
+        texts.into_iter().any(|text| globs.iter().any(|pattern| glob(pattern, &text)))
+    };
+    patterns.iter().position(matches).map(|index| index as u16)
 }
 
-fn naive(spec: &RuleSpec, facts: &ProcessFacts, chosen: bool, agent: bool) -> Verdict {
-    let executable = facts.executable.as_deref().unwrap_or("");
-    let argv0 = facts.argv0.as_deref().unwrap_or("");
-    let names = [&*facts.comm, executable.rsplit('/').next().unwrap_or(""), argv0];
-    let yes_or_no = |yes| if yes { Verdict::Profile } else { Verdict::Skip };
-    if facts.kernel_thread || (agent && !spec.profile_self) {
-        return Verdict::Skip;
+fn naive(spec: &RuleSpec, facts: &ProcessFacts, chosen: Option<(Key, u16)>, agent: bool) -> Decision {
+    let mut names = vec![&*facts.comm];
+    names.extend(facts.executable.as_deref().and_then(|path| path.rsplit('/').next()));
+    names.extend(facts.argv0.as_deref());
+    let executable: Vec<&str> = facts.executable.as_deref().into_iter().collect();
+    if facts.kernel_thread {
+        return Decision::skip(Reason::KernelThread);
     }
-    if chosen {
-        return Verdict::Profile;
+    if agent && !spec.profile_self {
+        return Decision::skip(Reason::Agent);
     }
-    if any_match(&spec.exclude_process_names, &names) || any_match(&spec.exclude_executables, &[executable]) {
-        return Verdict::Skip;
+    if let Some((key, index)) = chosen {
+        return Decision::profile(Reason::Pid { key, index });
     }
-    let pids = spec.pid.is_some() || !spec.pids.is_empty();
+    if let Some(index) = first_match(&spec.exclude_process_names, &names) {
+        return Decision::skip(Reason::Excluded { key: Key::ExcludeProcessNames, index });
+    }
+    if let Some(index) = first_match(&spec.exclude_executables, &executable) {
+        return Decision::skip(Reason::Excluded { key: Key::ExcludeExecutables, index });
+    }
     let mut types = Vec::new();
     if !spec.process_names.is_empty() {
-        types.push(any_match(&spec.process_names, &names));
+        types.push((Key::ProcessNames, first_match(&spec.process_names, &names)));
     }
     if !spec.executables.is_empty() {
-        types.push(any_match(&spec.executables, &[executable]));
+        types.push((Key::Executables, first_match(&spec.executables, &executable)));
     }
-    if types.is_empty() {
-        return yes_or_no(!pids);
+    if types.is_empty() && spec.pid.is_none() && spec.pids.is_empty() {
+        return Decision::profile(Reason::NoIncludeRules);
     }
-    yes_or_no(match spec.match_mode {
-        Some(MatchMode::All) => types.iter().all(|&matched| matched),
-        _ => types.iter().any(|&matched| matched),
-    })
+    let matching: Vec<Reason> =
+        types.iter().filter_map(|&(key, index)| index.map(|index| Reason::Included { key, index })).collect();
+    let all = spec.match_mode == Some(MatchMode::All);
+    match matching.first() {
+        Some(_) if all && matching.len() < types.len() => Decision::skip(Reason::NotIncluded),
+        Some(_) if all && types.len() > 1 => Decision::profile(Reason::AllIncluded),
+        Some(&reason) => Decision::profile(reason),
+        None => Decision::skip(Reason::NotIncluded),
+    }
 }
 
-fn names() -> impl Strategy<Value = Vec<String>> {
-    prop::collection::vec("[ab*?]{1,3}", 0..3)
+/// Patterns of pieces, most of which match something that [`texts`] makes.
+fn patterns(start: &'static str) -> impl Strategy<Value = Vec<String>> {
+    let piece = prop::sample::select(vec![
+        "a",
+        "b",
+        "é",
+        "*",
+        "*",
+        "?",
+        "[ab]",
+        "[!a]",
+        "[a-é]",
+        "{a,b}",
+        "{,a*}",
+        "{b,{é,?},}",
+        "\\*",
+        "\\{",
+        "**",
+        ",",
+    ]);
+    let pattern =
+        prop::collection::vec(piece, 1..4).prop_map(move |pieces| start.to_owned() + &pieces.concat());
+    prop::collection::vec(pattern, 0..3)
 }
 
-fn paths() -> impl Strategy<Value = Vec<String>> {
-    prop::collection::vec("/[ab/*]{1,4}", 0..3)
-}
+const NAME: &str = "[abé*,{]{1,4}";
 
 prop_compose! {
     fn specs()(
-        pid in prop::option::of(1u32..3), pids in prop::collection::vec(1u32..3, 0..2),
-        process_names in names(), executables in paths(),
-        exclude_process_names in names(), exclude_executables in paths(),
+        pid in prop::option::weighted(0.3, 1u32..3), pids in prop::collection::vec(1u32..3, 0..2),
+        process_names in patterns(""), executables in patterns("/"),
+        exclude_process_names in patterns(""), exclude_executables in patterns("/"),
         match_mode in prop::option::of(prop_oneof![Just(MatchMode::Any), Just(MatchMode::All)]),
         profile_self: bool, excluding in 0u8..3,
     ) -> RuleSpec {
@@ -82,7 +157,8 @@ proptest! {
 
     #[test]
     fn decisions_are_those_of_the_naive_reading(
-        spec in specs(), comm in "[ab]{1,3}", executable in "/[ab/]{1,4}", argv0 in "[ab]{1,3}",
+        spec in specs(), comm in NAME, executable in prop_oneof![1 => Just(String::new()), 4 => "/[abé/]{1,4}"],
+        argv0 in prop_oneof![1 => Just(String::new()), 2 => NAME],
         kernel_thread in prop::bool::weighted(0.05), chosen in prop::bool::weighted(0.2), agent in prop::bool::weighted(0.1),
     ) {
         let mut facts = facts(&comm, &executable, &argv0);
@@ -90,6 +166,7 @@ proptest! {
         let rules = RuleSet::compile(&spec).expect("valid patterns");
         let choice = rules.pids().first().copied().filter(|_| chosen);
         let decision = rules.decide(&facts, choice, agent);
-        prop_assert_eq!(decision.verdict, naive(&spec, &facts, choice.is_some(), agent), "{}", rules.reason(decision));
+        let wanted = naive(&spec, &facts, choice.map(|choice| (choice.key, choice.index)), agent);
+        prop_assert_eq!(decision, wanted, "{}", rules.reason(decision));
     }
 }

@@ -1,7 +1,9 @@
 //! The state machine, against single stories and against a naive model of it.
 #![allow(missing_docs)]
 
+mod late;
 mod model;
 mod readers;
 mod scans;
 mod stories;
+mod world;
