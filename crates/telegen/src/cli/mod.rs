@@ -77,7 +77,7 @@ pub(crate) struct RecordArgs {
     /// What makes a CPU tick
     #[arg(long, value_enum, default_value_t = Event::CpuClock)]
     pub(crate) event: Event,
-    /// Where to write, guessing the format from the ending; may be repeated [default: telegen-<time>.pb.gz]
+    /// Where to write, guessing the format from the ending; may be repeated [default: telegen-TIME.pb.gz]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Vec<PathBuf>,
     /// pprof, folded or svg, whatever the file's ending

@@ -12,7 +12,7 @@ pub(crate) struct TargetFlags {
     /// Processes with these pids; wins over exclusions
     #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(i64::from(*Rules::PIDS.start())..=i64::from(*Rules::PIDS.end())))]
     pid: Vec<u32>,
-    /// Processes whose name, executable's name or argv[0] matches
+    /// Processes whose name, executable's name or first argument's base name matches
     #[arg(long, value_name = "GLOB")]
     name: Vec<String>,
     /// Processes whose executable's path matches

@@ -113,12 +113,15 @@ mod tests {
         thread.join().unwrap();
         assert_eq!(inbox.take(), Ok(7));
         assert_eq!(inbox.take(), Err(TryRecvError::Disconnected));
-        // The sender's end is worth a wake-up as well; after that there is nothing more.
-        assert!(inbox.wait(None, Some(Duration::ZERO)).unwrap().message);
-        assert_eq!(
-            inbox.wait(None, Some(Duration::ZERO)).unwrap(),
-            Woken { message: false, descriptor: false }
-        );
+    }
+
+    #[test]
+    fn the_end_of_the_last_sender_ends_a_wait() {
+        let (sender, inbox) = channel::<()>(1).unwrap();
+        assert!(!inbox.wait(None, Some(Duration::ZERO)).unwrap().message);
+        drop(sender);
+        assert!(inbox.wait(None, Some(Duration::from_secs(10))).unwrap().message);
+        assert!(!inbox.wait(None, Some(Duration::ZERO)).unwrap().message, "once");
     }
 
     #[test]
