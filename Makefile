@@ -22,9 +22,9 @@ demo: ## Profile two of three sample programs for ten seconds, as root or with s
 	$(CARGO) build --locked --release -p telegen
 	@scripts/become-root scripts/demo $(TARGET)/release/telegen $(TARGET)/demo
 
-bench: ## Measure the parts that have benchmarks
-	@scripts/install-deps build
-	$(CARGO) bench --locked
+bench: ## Measure the budgets and write them to docs/performance.md; as root, on a machine that has nothing else to do
+	@scripts/install-deps test
+	@$(CARGO) xtask bench
 
 fmt: ## Format the Rust code
 	$(CARGO) fmt --all

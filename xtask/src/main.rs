@@ -11,6 +11,7 @@
 // Printing is what these commands are for.
 #![allow(clippy::print_stdout)]
 
+mod bench;
 mod check;
 mod e2e;
 mod job;
@@ -51,16 +52,47 @@ enum Command {
     },
     /// Who uses whom, where unsafe code may be, how long files are and what they are called
     Check,
+    /// The budgets, measured as root with the release binary, and written to docs/performance.md
+    Bench {
+        /// Fewer processes and a minute instead of ten for memory
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Keep threads busy and say how much CPU time that took: a program to be measured
+    #[command(hide = true)]
+    Burn {
+        /// How long
+        seconds: f64,
+        /// How many threads
+        threads: usize,
+    },
 }
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
+    if let Command::Burn { seconds, threads } = arguments.command {
+        return bench::burn(seconds, threads).map(|()| ExitCode::SUCCESS);
+    }
     let project = Project::find()?;
     let job = match arguments.command {
         Command::Test { summary } => Job::whole(&project, summary)?,
         Command::E2e { names } => Job::end_to_end(&project, names),
         Command::Check => Job::architecture(&project),
+        Command::Bench { quick } => return measure(&project, quick),
+        Command::Burn { .. } => return Ok(ExitCode::SUCCESS),
     };
     let total = job.run()?;
     Ok(if total.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Builds the release binary and measures it.
+fn measure(project: &Project, quick: bool) -> Result<ExitCode> {
+    let built = project.cargo(["build", "--locked", "--release", "-p", "telegen"]).status()?;
+    if !built.success() {
+        return Ok(ExitCode::FAILURE);
+    }
+    let effort = if quick { bench::Effort::QUICK } else { bench::Effort::FULL };
+    let telegen = project.metadata.target_directory.join("release/telegen");
+    bench::Bench::new(&project.root, telegen, effort).run()?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,124 @@
+//! `cargo xtask bench`: the budgets, measured on this machine with the release binary, and the table of them in
+//! docs/performance.md.
+//!
+//! Figures are counts, CPU time and ratios within one run where that is possible; elapsed time on a shared machine says
+//! little. Nothing here fails on a clock: a figure over its budget is shown as that.
+
+mod agent;
+mod load;
+mod measures;
+
+use anyhow::{Context, Result};
+pub(crate) use load::burn;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How much time is spent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Effort {
+    /// Processes that stand by while a rejected tick is timed.
+    pub(crate) standing_by: usize,
+    /// How long memory is watched.
+    pub(crate) memory: Duration,
+}
+
+impl Effort {
+    /// What the budgets ask for.
+    pub(crate) const FULL: Self = Self { standing_by: 10_000, memory: Duration::from_secs(600) };
+    /// Enough to see whether something has gone badly wrong.
+    pub(crate) const QUICK: Self = Self { standing_by: 1_000, memory: Duration::from_secs(60) };
+}
+
+/// A line of the table.
+pub(crate) struct Row {
+    /// The budget's number.
+    pub(crate) number: &'static str,
+    pub(crate) what: String,
+    pub(crate) budget: &'static str,
+    pub(crate) measured: String,
+    /// `None` where there is nothing to compare with.
+    pub(crate) met: Option<bool>,
+}
+
+/// What measuring needs.
+pub(crate) struct Bench {
+    /// The release binary.
+    pub(crate) telegen: PathBuf,
+    pub(crate) effort: Effort,
+    root: PathBuf,
+}
+
+impl Bench {
+    pub(crate) fn new(root: &Path, telegen: PathBuf, effort: Effort) -> Self {
+        Self { telegen, effort, root: root.to_owned() }
+    }
+
+    /// Measures everything, prints the table and writes it down.
+    pub(crate) fn run(&self) -> Result<()> {
+        let mut rows = Vec::new();
+        for measure in measures::ALL {
+            match measure(self) {
+                Ok(measured) => rows.extend(measured),
+                Err(error) => println!("not measured: {error:#}"),
+            }
+        }
+        let table = table(&rows);
+        println!("\n{table}");
+        let page = self.root.join("docs/performance.md");
+        std::fs::write(&page, self.page(&table)).with_context(|| format!("cannot write {}", page.display()))
+    }
+
+    fn page(&self, table: &str) -> String {
+        let machine = rustix::system::uname();
+        let effort = if self.effort == Effort::FULL { "" } else { " --quick" };
+        format!(
+            "# Performance\n\nWritten by `cargo xtask bench{effort}`, as root, with the release binary. Machine: {} CPUs, Linux {}, {}.\n\n\
+             Times are CPU time and run times that the kernel itself counts (`kernel.bpf_stats_enabled`), not elapsed time, unless \
+             said. \"Memory\" is `VmRSS` of the agent, and beside it what its BPF maps hold.\n\n{table}\n\
+             What the budgets are for, and how to read them: the first line is what it costs *not* to be a target; the last ones \
+             what the agent itself costs.\n",
+            std::thread::available_parallelism().map_or(0, usize::from),
+            machine.release().to_string_lossy(),
+            machine.machine().to_string_lossy(),
+        )
+    }
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut text = String::from("| # | what | budget | measured | |\n|---|---|---|---|---|\n");
+    for row in rows {
+        let met = match row.met {
+            Some(true) => "met",
+            Some(false) => "**missed**",
+            None => "",
+        };
+        // Writing to a string does not fail.
+        let _ =
+            writeln!(text, "| {} | {} | {} | {} | {met} |", row.number, row.what, row.budget, row.measured);
+    }
+    text
+}
+
+/// The middle one of some figures, and the smallest and largest.
+pub(crate) fn spread(mut figures: Vec<f64>) -> Option<(f64, f64, f64)> {
+    figures.sort_by(f64::total_cmp);
+    Some((*figures.get(figures.len() / 2)?, *figures.first()?, *figures.last()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_figure_is_between_the_others() {
+        assert_eq!(spread(vec![3.0, 1.0, 2.0]), Some((2.0, 1.0, 3.0)));
+        assert_eq!(spread(Vec::new()), None);
+    }
+
+    #[test]
+    fn a_missed_budget_stands_out() {
+        let row = Row { number: "P0", what: "x".into(), budget: "1", measured: "2".into(), met: Some(false) };
+        assert!(table(&[row]).contains("| P0 | x | 1 | 2 | **missed** |"));
+    }
+}
