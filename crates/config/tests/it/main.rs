@@ -1,7 +1,7 @@
 //! The crate as its users see it.
 
-mod reference;
 mod hostile;
 mod messages;
+mod reference;
 mod shown;
 mod values;

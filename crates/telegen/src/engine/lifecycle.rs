@@ -28,7 +28,7 @@ const QUEUE: usize = 64;
 /// What the thread is told.
 pub(crate) enum Command {
     /// Other rules from now on.
-    Reload(RuleSet),
+    Reload(Box<RuleSet>),
     /// A process and all that descend from it are profiled; answered when that holds.
     Follow(ProcessId, SyncSender<bool>),
     /// The interval ends, after everything that has happened before this command.
@@ -150,7 +150,7 @@ impl Owner {
             match inbox.take() {
                 Ok(Command::Reload(rules)) => {
                     let mut out = Vec::new();
-                    self.selector.reload(rules, &mut out);
+                    self.selector.reload(*rules, &mut out);
                     self.carry_out(out, &[])?;
                     self.log_summary();
                 }

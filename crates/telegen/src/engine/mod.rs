@@ -122,7 +122,7 @@ impl Engine {
 
     /// Other rules from now on.
     pub(crate) fn reload(&self, rules: RuleSet) -> Result<(), Stopped> {
-        self.lifecycle.sender.send(Command::Reload(rules)).map_err(|_| Stopped)
+        self.lifecycle.sender.send(Command::Reload(Box::new(rules))).map_err(|_| Stopped)
     }
 
     /// Ends the interval: everything until now is in the profile that comes, everything later in the next one.
@@ -130,7 +130,7 @@ impl Engine {
         let (to, from) = sync_channel(1);
         self.lifecycle.sender.send(Command::Flush(to)).map_err(|_| Stopped)?;
         let interval = from.recv().map_err(|_| Stopped)?;
-        self.symbolize.assemble(interval).map_err(|_| Stopped)
+        self.symbolize.assemble(interval)
     }
 
     /// Stops the clocks; what was sampled until now is in the profile.

@@ -1,9 +1,10 @@
 //! The thread `tg-symbolize`: intervals in, profiles out. It owns the symbols.
 
+use super::Stopped;
 use crate::metrics::Metrics;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use telegen_collect::{ExtraLabels, Interval, Marker, ProfileAssembler};
 use telegen_model::Profile;
@@ -35,9 +36,9 @@ impl Symbolize {
     }
 
     /// Hands over an interval; its profile comes when it is done.
-    pub(crate) fn assemble(&self, interval: Interval) -> Result<Receiver<Profile>, SendError<Job>> {
+    pub(crate) fn assemble(&self, interval: Interval) -> Result<Receiver<Profile>, Stopped> {
         let (to, profile) = sync_channel(1);
-        self.sender.send((interval, to))?;
+        self.sender.send((interval, to)).map_err(|_| Stopped)?;
         Ok(profile)
     }
 
