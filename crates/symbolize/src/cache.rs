@@ -1,100 +1,187 @@
 //! Answers, kept up to a budget.
 
-use crate::symbolizer::Place;
+use crate::{Place, Segment, SourceFrame};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use std::collections::VecDeque;
-use std::sync::Arc;
-use telegen_model::{FileId, FileOffset};
+use telegen_model::{FileId, FileOffset, StringId, StringTable};
 
-/// What an entry costs beside its place: keys, pointers, its turn in the queue.
-const ENTRY_BYTES: usize = 96;
+/// What a string costs beside its bytes: its end, and its place in the index.
+const STRING_BYTES: usize = 24;
+/// What a file costs beside its places: its build id.
+const FILE_BYTES: usize = 64;
 
-/// Places by file and offset. When the budget is used up the oldest that have not been asked for since their last turn
-/// go first (the "second chance" rule).
+/// Places by file and offset, in two halves.
+///
+/// An answer is put into the young half, and again when it is asked for while it is in the old one. When the young half
+/// is full the old one is dropped as a whole, and the young becomes the old. So what is in use stays, memory is given
+/// back in large pieces, and strings, which many places share, need not be counted by who uses them.
 #[derive(Debug)]
 pub(crate) struct Cache {
     budget_bytes: usize,
-    bytes: usize,
-    files: HashMap<FileId, u32, RandomState>,
-    entries: HashMap<(u32, FileOffset), Entry, RandomState>,
-    turns: VecDeque<(u32, FileOffset)>,
-    next_file: u32,
-    pub(crate) evicted: u64,
+    young: Half,
+    old: Half,
+    evicted: u64,
 }
 
-#[derive(Debug)]
-struct Entry {
-    place: Arc<Place>,
-    bytes: usize,
-    used: bool,
+#[derive(Debug, Default)]
+struct Half {
+    files: HashMap<FileId, FilePlaces, RandomState>,
+    frames: Vec<Frame>,
+    strings: StringTable,
+    string_bytes: usize,
+    /// Bytes of the tables of the files.
+    file_bytes: usize,
+    places: usize,
+    /// Places that have been put into the other half too.
+    promoted: usize,
+}
+
+#[derive(Debug, Default)]
+struct FilePlaces {
+    places: HashMap<FileOffset, Held, RandomState>,
+    /// Files have one or two that can be run.
+    segments: Vec<Segment>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    address: u64,
+    first_frame: u32,
+    frames: u16,
+    segment: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    name: StringId,
+    system_name: StringId,
+    file: StringId,
+    line: u32,
+    start_line: u32,
 }
 
 impl Cache {
     pub(crate) fn new(budget_bytes: usize) -> Self {
-        Self {
-            budget_bytes,
-            bytes: 0,
-            files: HashMap::default(),
-            entries: HashMap::default(),
-            turns: VecDeque::new(),
-            next_file: 0,
-            evicted: 0,
+        Self { budget_bytes, young: Half::default(), old: Half::default(), evicted: 0 }
+    }
+
+    /// A place that is known. One without frames is known to have no names.
+    pub(crate) fn get(&mut self, file: &FileId, offset: FileOffset) -> Option<Place> {
+        if let Some(place) = self.young.get(file, offset) {
+            return Some(place);
+        }
+        let place = self.old.get(file, offset)?;
+        self.old.promoted += 1;
+        self.insert(file, offset, &place);
+        Some(place)
+    }
+
+    pub(crate) fn insert(&mut self, file: &FileId, offset: FileOffset, place: &Place) {
+        self.young.insert(file, offset, place);
+        if self.young.bytes() > self.budget_bytes / 2 || self.bytes() > self.budget_bytes {
+            self.turn();
+        }
+        // Tables grow by doubling.
+        if self.bytes() > self.budget_bytes {
+            self.turn();
         }
     }
 
-    /// A file's number, for the other calls.
-    pub(crate) fn file(&mut self, file: &FileId) -> u32 {
-        if let Some(&number) = self.files.get(file) {
-            return number;
-        }
-        // A node sees some thousand files; should they become very many, numbers of files without entries are dropped.
-        if self.files.len() >= 65_536 {
-            let live: std::collections::HashSet<u32> = self.entries.keys().map(|(file, _)| *file).collect();
-            self.files.retain(|_, number| live.contains(number));
-        }
-        self.next_file = self.next_file.wrapping_add(1);
-        self.files.insert(file.clone(), self.next_file);
-        self.next_file
-    }
-
-    pub(crate) fn get(&mut self, file: u32, offset: FileOffset) -> Option<Arc<Place>> {
-        let entry = self.entries.get_mut(&(file, offset))?;
-        entry.used = true;
-        Some(entry.place.clone())
-    }
-
-    pub(crate) fn insert(&mut self, file: u32, offset: FileOffset, place: Arc<Place>) {
-        let bytes = place.bytes() + ENTRY_BYTES;
-        if let Some(before) = self.entries.insert((file, offset), Entry { place, bytes, used: false }) {
-            self.bytes -= before.bytes;
-        } else {
-            self.turns.push_back((file, offset));
-        }
-        self.bytes += bytes;
-        self.shrink();
-    }
-
-    fn shrink(&mut self) {
-        while self.bytes > self.budget_bytes {
-            let Some(turn) = self.turns.pop_front() else { return };
-            let Some(entry) = self.entries.get_mut(&turn) else { continue };
-            if std::mem::take(&mut entry.used) {
-                self.turns.push_back(turn);
-                continue;
-            }
-            self.bytes -= entry.bytes;
-            self.entries.remove(&turn);
-            self.evicted += 1;
-        }
+    /// Drops the old half; the young one becomes the old.
+    pub(crate) fn turn(&mut self) {
+        self.evicted += (self.old.places - self.old.promoted.min(self.old.places)) as u64;
+        self.old = std::mem::take(&mut self.young);
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.young.bytes() + self.old.bytes()
     }
 
+    /// Answers held. One that is in both halves counts once.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.young.places + self.old.places - self.old.promoted.min(self.old.places)
+    }
+
+    /// Answers dropped so far.
+    pub(crate) fn evicted(&self) -> u64 {
+        self.evicted
+    }
+}
+
+impl Half {
+    fn get(&self, file: &FileId, offset: FileOffset) -> Option<Place> {
+        let file = self.files.get(file)?;
+        let held = file.places.get(&offset)?;
+        let first = held.first_frame as usize;
+        let frame = |frame: &Frame| SourceFrame {
+            name: self.strings.get(frame.name).into(),
+            system_name: self.strings.get(frame.system_name).into(),
+            file: self.strings.get(frame.file).into(),
+            line: frame.line,
+            start_line: frame.start_line,
+        };
+        Some(Place {
+            address: held.address,
+            segment: held.segment.map(|at| file.segments[usize::from(at)]),
+            frames: self.frames[first..first + usize::from(held.frames)].iter().map(frame).collect(),
+        })
+    }
+
+    fn insert(&mut self, file: &FileId, offset: FileOffset, place: &Place) {
+        let first_frame = self.frames.len() as u32;
+        for frame in place.frames.iter().take(usize::from(u16::MAX)) {
+            let frame = Frame {
+                name: self.string(&frame.name),
+                system_name: self.string(&frame.system_name),
+                file: self.string(&frame.file),
+                line: frame.line,
+                start_line: frame.start_line,
+            };
+            self.frames.push(frame);
+        }
+        let frames = (self.frames.len() as u32 - first_frame) as u16;
+        let entry = self.files.entry_ref(file).or_insert_with(|| {
+            self.file_bytes += FILE_BYTES;
+            FilePlaces::default()
+        });
+        let before = entry.bytes();
+        let segment = place.segment.and_then(|segment| entry.segment(segment));
+        let held = Held { address: place.address, first_frame, frames, segment };
+        if entry.places.insert(offset, held).is_none() {
+            self.places += 1;
+        }
+        self.file_bytes += entry.bytes() - before;
+    }
+
+    fn string(&mut self, string: &str) -> StringId {
+        let before = self.strings.len();
+        let id = self.strings.intern(string);
+        if self.strings.len() > before {
+            // The table grows by doubling.
+            self.string_bytes += 2 * string.len() + STRING_BYTES;
+        }
+        id
+    }
+
+    fn bytes(&self) -> usize {
+        self.files.allocation_size()
+            + self.file_bytes
+            + self.frames.capacity() * size_of::<Frame>()
+            + self.string_bytes
+    }
+}
+
+impl FilePlaces {
+    fn segment(&mut self, segment: Segment) -> Option<u16> {
+        let at = self.segments.iter().position(|held| *held == segment).unwrap_or_else(|| {
+            self.segments.push(segment);
+            self.segments.len() - 1
+        });
+        u16::try_from(at).ok()
+    }
+
+    fn bytes(&self) -> usize {
+        self.places.allocation_size() + self.segments.capacity() * size_of::<Segment>()
     }
 }
 
@@ -106,25 +193,52 @@ mod tests {
         FileId::Inode { device: 1, inode, ctime_ns: 0, size: 0 }
     }
 
-    #[test]
-    fn it_stays_within_its_budget_and_keeps_what_is_used() {
-        let mut cache = Cache::new(10 * (ENTRY_BYTES + size_of::<Place>()));
-        let number = cache.file(&file(1));
-        for offset in 0..100 {
-            cache.insert(number, FileOffset(offset), Arc::new(Place::default()));
-            assert!(cache.get(number, FileOffset(0)).is_some(), "asked for all the time");
-            assert!(cache.bytes() <= cache.budget_bytes);
-        }
-        assert_eq!(cache.evicted as usize, 100 - cache.len());
-        assert!(cache.len() >= 9);
+    fn place(address: u64) -> Place {
+        let segment = Segment { address: 1, offset: 2, file_bytes: 3, memory_bytes: 4, executable: true };
+        let frame = |name: String, line| SourceFrame {
+            system_name: format!("_Z{name}").into(),
+            name: name.into(),
+            file: "/src/shared.rs".into(),
+            line,
+            start_line: line - 1,
+        };
+        let frames = vec![frame(format!("inner{}", address % 7), 10), frame(format!("outer{address}"), 20)];
+        Place { address, segment: Some(segment), frames }
     }
 
     #[test]
-    fn files_are_told_apart() {
+    fn it_gives_back_what_was_put_in() {
         let mut cache = Cache::new(1 << 20);
-        let (one, two) = (cache.file(&file(1)), cache.file(&file(2)));
-        assert_eq!(one, cache.file(&file(1)));
-        cache.insert(one, FileOffset(7), Arc::new(Place::default()));
-        assert!(cache.get(two, FileOffset(7)).is_none());
+        let nameless = Place { address: 5, ..Place::default() };
+        cache.insert(&file(1), FileOffset(7), &place(100));
+        cache.insert(&file(2), FileOffset(7), &place(200));
+        cache.insert(&file(1), FileOffset(8), &nameless);
+        assert_eq!(cache.get(&file(1), FileOffset(7)), Some(place(100)));
+        assert_eq!(cache.get(&file(2), FileOffset(7)), Some(place(200)));
+        assert_eq!(cache.get(&file(1), FileOffset(8)), Some(nameless), "having no name is an answer");
+        assert_eq!(cache.get(&file(2), FileOffset(8)), None);
+        assert_eq!(cache.len(), 3);
+    }
+
+    #[test]
+    fn it_stays_within_its_budget_and_keeps_what_is_used() {
+        let budget = 100 << 10;
+        let mut cache = Cache::new(budget);
+        cache.insert(&file(1), FileOffset(0), &place(0));
+        for offset in 1..5_000 {
+            cache.insert(&file(offset % 5), FileOffset(offset), &place(offset));
+            assert_eq!(cache.get(&file(1), FileOffset(0)), Some(place(0)), "asked for all the time");
+            assert!(cache.bytes() <= budget, "{} bytes after {offset}", cache.bytes());
+        }
+        assert_eq!(cache.evicted() as usize + cache.len(), 5_000);
+        assert!((150..2_000).contains(&cache.len()), "{} places are held", cache.len());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_kept() {
+        let mut cache = Cache::new(100);
+        cache.insert(&file(1), FileOffset(0), &place(0));
+        assert_eq!((cache.len(), cache.get(&file(1), FileOffset(0))), (0, None));
+        assert!(cache.bytes() <= 100);
     }
 }

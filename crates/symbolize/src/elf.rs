@@ -1,25 +1,27 @@
-//! ELF files, read piece by piece.
+//! The skeleton of an ELF file, read piece by piece.
 
 use crate::Error;
+use object::elf::{
+    ELFCLASS32, ELFDATA2MSB, EM_AARCH64, EM_ARM, EM_RISCV, FileHeader32, FileHeader64, PF_X, PT_LOAD,
+    PT_NOTE, SHF_ALLOC, SHF_EXECINSTR, SHT_NOBITS, SHT_NOTE,
+};
+use object::pod;
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
+use object::{Endian as _, Endianness};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
-use telegen_model::{BuildId, FileOffset};
+use telegen_model::FileOffset;
 
-// Sizes and values of the System V ABI, <https://gabi.xinuos.com/>, for 64-bit files.
-const HEADER_BYTES: usize = 64;
-const SEGMENT_BYTES: usize = 56;
-const SECTION_BYTES: usize = 64;
-const PT_LOAD: u32 = 1;
-const PT_NOTE: u32 = 4;
-const PF_X: u32 = 1;
-const SHT_NOBITS: u32 = 8;
+/// Program headers that are looked at; linkers write about a dozen.
 const MAX_SEGMENTS: usize = 256;
-const MAX_SECTIONS: usize = 65_536;
-const MAX_NOTE_BYTES: u64 = 64 << 10;
-const NT_GNU_BUILD_ID: u32 = 3;
+/// Section headers that are looked at; a linked file has well below a hundred.
+const MAX_SECTIONS: usize = 4096;
+/// Bytes of section names that are looked at.
+const MAX_SECTION_NAMES: u64 = 256 << 10;
 
 /// A loadable segment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Segment {
     /// `p_vaddr`: where it is linked to stand.
     pub address: u64,
@@ -33,47 +35,139 @@ pub struct Segment {
     pub executable: bool,
 }
 
+/// The loadable segments of a file that may be run, in the order of the program header table.
+///
+/// # Errors
+///
+/// If the file cannot be read, is not ELF, or ends before its program headers do.
+pub fn executable_segments(file: &File) -> Result<Vec<Segment>, Error> {
+    let mut segments = Elf::read(file)?.segments;
+    segments.retain(|segment| segment.executable);
+    Ok(segments)
+}
+
 /// A section of a file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Section {
-    pub(crate) name: Box<str>,
+    name: u32,
     pub(crate) kind: u32,
     pub(crate) flags: u64,
+    pub(crate) address: u64,
     pub(crate) offset: u64,
     pub(crate) bytes: u64,
     pub(crate) link: u32,
 }
 
-/// The skeleton of an ELF file.
+/// The headers of an ELF file of either class and byte order.
 #[derive(Debug)]
 pub(crate) struct Elf<'a> {
     pub(crate) file: &'a File,
+    pub(crate) is_64: bool,
+    pub(crate) endian: Endianness,
+    /// Whether the machine's assemblers mark code and data by local symbols without a type, such as `$x`.
+    pub(crate) has_mapping_symbols: bool,
     pub(crate) segments: Vec<Segment>,
-    notes: Vec<(u64, u64)>,
+    /// Offset and size of each `PT_NOTE` segment and `SHT_NOTE` section.
+    pub(crate) notes: Vec<(u64, u64)>,
     pub(crate) sections: Vec<Section>,
+    section_names: Vec<u8>,
 }
 
 impl<'a> Elf<'a> {
-    /// Reads the headers. Sections that make no sense are left out; segments must make sense.
+    /// Reads the headers. A file without a usable section table has no sections; one without usable program headers is
+    /// an error, as it could not have been loaded.
     pub(crate) fn read(file: &'a File) -> Result<Self, Error> {
-        let mut header = [0; HEADER_BYTES];
-        match read_exact_at(file, &mut header, 0) {
+        let mut ident = [0; 20];
+        match read_exact_at(file, &mut ident, 0) {
             Err(Error::Damaged(_)) => return Err(Error::NotElf),
             read => read?,
         }
-        // Magic, 64 bits, little-endian.
-        if !header.starts_with(b"\x7fELF\x02\x01") {
+        if !ident.starts_with(&object::elf::ELFMAG) {
             return Err(Error::NotElf);
         }
-        let header = Fields(&header);
-        let count = usize::from(header.u16(56)).min(MAX_SEGMENTS);
-        let table = read_bytes(file, header.u64(32), count * SEGMENT_BYTES)?;
-        let headers: Vec<Fields<'_>> = table.chunks_exact(SEGMENT_BYTES).map(Fields).collect();
-        let segments = headers.iter().filter(|header| header.u32(0) == PT_LOAD).map(segment).collect();
-        let notes = headers.iter().filter(|header| header.u32(0) == PT_NOTE);
-        let notes = notes.map(|header| (header.u64(8), header.u64(32))).collect();
-        let sections = read_sections(file, header).unwrap_or_default();
-        Ok(Self { file, segments, notes, sections })
+        if ident[4] == ELFCLASS32.0 {
+            Self::read_headers::<FileHeader32<Endianness>>(file)
+        } else {
+            Self::read_headers::<FileHeader64<Endianness>>(file)
+        }
+    }
+
+    fn read_headers<H: FileHeader<Endian = Endianness>>(file: &'a File) -> Result<Self, Error> {
+        let header: Vec<H> = read_table(file, 0, 1).map_err(|error| match error {
+            Error::Damaged(_) => Error::NotElf,
+            error => error,
+        })?;
+        let header = *header.first().ok_or(Error::NotElf)?;
+        if !header.is_supported() {
+            return Err(Error::NotElf);
+        }
+        let endian = if header.e_ident().data == ELFDATA2MSB { Endianness::Big } else { Endianness::Little };
+        let mut elf = Self {
+            file,
+            is_64: header.is_class_64(),
+            endian,
+            has_mapping_symbols: [EM_ARM, EM_AARCH64, EM_RISCV].contains(&header.e_machine(endian)),
+            segments: Vec::new(),
+            notes: Vec::new(),
+            sections: Vec::new(),
+            section_names: Vec::new(),
+        };
+        elf.read_segments(&header)?;
+        // Sections are for linkers and debuggers: a file runs without them, and may be stripped of them.
+        let _ = elf.read_sections(&header);
+        Ok(elf)
+    }
+
+    fn read_segments<H: FileHeader<Endian = Endianness>>(&mut self, header: &H) -> Result<(), Error> {
+        let endian = self.endian;
+        if usize::from(header.e_phentsize(endian)) != size_of::<H::ProgramHeader>()
+            && header.e_phnum(endian) != 0
+        {
+            return Err(Error::Damaged("program headers of a wrong size"));
+        }
+        let count = usize::from(header.e_phnum(endian)).min(MAX_SEGMENTS);
+        let headers: Vec<H::ProgramHeader> = read_table(self.file, header.e_phoff(endian).into(), count)?;
+        for header in &headers {
+            let (offset, file_bytes) = (header.p_offset(endian).into(), header.p_filesz(endian).into());
+            match header.p_type(endian) {
+                PT_LOAD => self.segments.push(Segment {
+                    address: header.p_vaddr(endian).into(),
+                    offset,
+                    file_bytes,
+                    memory_bytes: header.p_memsz(endian).into(),
+                    executable: header.p_flags(endian).contains(PF_X),
+                }),
+                PT_NOTE => self.notes.push((offset, file_bytes)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn read_sections<H: FileHeader<Endian = Endianness>>(&mut self, header: &H) -> Result<(), Error> {
+        let endian = self.endian;
+        if usize::from(header.e_shentsize(endian)) != size_of::<H::SectionHeader>() {
+            return Err(Error::Damaged("section headers of a wrong size"));
+        }
+        let count = usize::from(header.e_shnum(endian)).min(MAX_SECTIONS);
+        let headers: Vec<H::SectionHeader> = read_table(self.file, header.e_shoff(endian).into(), count)?;
+        let section = |header: &H::SectionHeader| Section {
+            name: header.sh_name(endian),
+            kind: header.sh_type(endian).0,
+            flags: header.sh_flags(endian).0,
+            address: header.sh_addr(endian).into(),
+            offset: header.sh_offset(endian).into(),
+            bytes: header.sh_size(endian).into(),
+            link: header.sh_link(endian),
+        };
+        self.sections = headers.iter().map(section).collect();
+        let names = self.sections.get(usize::from(header.e_shstrndx(endian).0));
+        let names = names.ok_or(Error::Damaged("no section names"))?;
+        self.section_names =
+            read_up_to(self.file, names.offset, names.bytes.min(MAX_SECTION_NAMES) as usize)?;
+        let notes = self.sections.iter().filter(|section| section.kind == SHT_NOTE.0);
+        self.notes.extend(notes.map(|section| (section.offset, section.bytes)));
+        Ok(())
     }
 
     /// The address at which a byte of the file is linked to stand, and the segment that it is in.
@@ -81,119 +175,68 @@ impl<'a> Elf<'a> {
         let within = |segment: &&Segment| {
             offset.0.checked_sub(segment.offset).is_some_and(|at| at < segment.file_bytes)
         };
-        // Where pages of the file belong to two segments, the one that can be run is meant.
+        // Where two segments overlap in the file, the one that can be run is meant.
         let segment = self.segments.iter().filter(within).max_by_key(|segment| segment.executable)?;
         Some((segment.address.wrapping_add(offset.0 - segment.offset), segment))
     }
 
+    /// The first section of that name that has bytes in the file.
     pub(crate) fn section(&self, name: &str) -> Option<&Section> {
-        self.sections.iter().find(|section| *section.name == *name && section.kind != SHT_NOBITS)
+        self.sections.iter().find(|section| section.kind != SHT_NOBITS.0 && self.has_name(section, name))
     }
 
-    fn build_id(&self) -> Option<BuildId> {
-        self.notes.iter().find_map(|&(offset, bytes)| {
-            let mut note = vec![0; bytes.min(MAX_NOTE_BYTES) as usize];
-            read_exact_at(self.file, &mut note, offset).ok()?;
-            find_build_id(&note)
-        })
-    }
-}
-
-/// Little-endian numbers at fixed places of a record; places beyond its end are a fault of this program.
-#[derive(Clone, Copy)]
-pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
-
-impl Fields<'_> {
-    pub(crate) fn u16(self, at: usize) -> u16 {
-        u16::from_le_bytes(self.array(at))
+    /// The number of the section of code that an address lies in.
+    pub(crate) fn code_section(&self, address: u64) -> Option<u16> {
+        let code = (SHF_ALLOC | SHF_EXECINSTR).0;
+        let holds = |section: &Section| {
+            section.flags & code == code && address.wrapping_sub(section.address) < section.bytes
+        };
+        self.sections.iter().position(holds).and_then(|number| u16::try_from(number).ok())
     }
 
-    pub(crate) fn u32(self, at: usize) -> u32 {
-        u32::from_le_bytes(self.array(at))
-    }
-
-    pub(crate) fn u64(self, at: usize) -> u64 {
-        u64::from_le_bytes(self.array(at))
-    }
-
-    fn array<const N: usize>(self, at: usize) -> [u8; N] {
-        let mut array = [0; N];
-        array.copy_from_slice(&self.0[at..at + N]);
-        array
+    fn has_name(&self, section: &Section, name: &str) -> bool {
+        let rest = self.section_names.get(section.name as usize..).unwrap_or_default();
+        rest.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
     }
 }
 
-fn segment(header: &Fields<'_>) -> Segment {
-    Segment {
-        address: header.u64(16),
-        offset: header.u64(8),
-        file_bytes: header.u64(32),
-        memory_bytes: header.u64(40),
-        executable: header.u32(4) & PF_X != 0,
-    }
+/// `count` records at an offset.
+pub(crate) fn read_table<T: pod::Pod>(file: &File, offset: u64, count: usize) -> Result<Vec<T>, Error> {
+    let bytes = count.checked_mul(size_of::<T>()).ok_or(Error::Damaged("a table too large"))?;
+    let mut table = vec![0; bytes];
+    read_exact_at(file, &mut table, offset)?;
+    let (records, _) = pod::slice_from_bytes(&table, count).map_err(|()| Error::Damaged("a table"))?;
+    Ok(records.to_vec())
 }
 
-fn read_sections(file: &File, header: Fields<'_>) -> Result<Vec<Section>, Error> {
-    let count = usize::from(header.u16(60)).min(MAX_SECTIONS);
-    let table = read_bytes(file, header.u64(40), count * SECTION_BYTES)?;
-    let headers: Vec<Fields<'_>> = table.chunks_exact(SECTION_BYTES).map(Fields).collect();
-    let names = headers.get(usize::from(header.u16(62))).ok_or(Error::Damaged("no section names"))?;
-    let text = read_bytes(file, names.u64(24), names.u64(32).min(1 << 20) as usize)?;
-    let name = |at: u32| {
-        let name = text.get(at as usize..)?.split(|&byte| byte == 0).next()?;
-        Some(String::from_utf8_lossy(name).into())
-    };
-    let section = |header: &Fields<'_>| Section {
-        name: name(header.u32(0)).unwrap_or_default(),
-        kind: header.u32(4),
-        flags: header.u64(8),
-        offset: header.u64(24),
-        bytes: header.u64(32),
-        link: header.u32(40),
-    };
-    Ok(headers.iter().map(section).collect())
-}
-
-fn find_build_id(mut notes: &[u8]) -> Option<BuildId> {
-    loop {
-        let (note, rest) = notes.split_at_checked(12)?;
-        let note = Fields(note);
-        let (name_bytes, desc_bytes) = (note.u32(0) as usize, note.u32(4) as usize);
-        let name = rest.get(..name_bytes)?;
-        let desc = rest.get(name_bytes.checked_next_multiple_of(4)?..)?;
-        if note.u32(8) == NT_GNU_BUILD_ID && name == b"GNU\0" {
-            return BuildId::new(desc.get(..desc_bytes)?);
+/// As many bytes as there are, but no more than `most`.
+pub(crate) fn read_up_to(file: &File, offset: u64, most: usize) -> Result<Vec<u8>, Error> {
+    let mut bytes = vec![0; most];
+    let mut filled = 0;
+    while filled < most {
+        match file.read_at(&mut bytes[filled..], offset.saturating_add(filled as u64)) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // An offset beyond what the kernel takes.
+            Err(error) if error.kind() == ErrorKind::InvalidInput => break,
+            Err(error) => return Err(Error::Io(error)),
         }
-        notes = desc.get(desc_bytes.checked_next_multiple_of(4)?..)?;
     }
-}
-
-/// Bytes at an offset; the caller bounds their number.
-pub(crate) fn read_bytes(file: &File, offset: u64, bytes: usize) -> Result<Vec<u8>, Error> {
-    let mut buffer = vec![0; bytes];
-    read_exact_at(file, &mut buffer, offset)?;
-    Ok(buffer)
+    bytes.truncate(filled);
+    Ok(bytes)
 }
 
 pub(crate) fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> Result<(), Error> {
     file.read_exact_at(bytes, offset).map_err(|error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidInput => {
-            Error::Damaged("it ends too soon")
-        }
+        ErrorKind::UnexpectedEof | ErrorKind::InvalidInput => Error::Damaged("it ends too soon"),
         _ => Error::Io(error),
     })
 }
 
-/// The build id of an ELF file.
-pub mod build_id {
-    use super::{Elf, Error};
-    use std::fs::File;
-    use telegen_model::BuildId;
-
-    /// Reads it from the file's notes; `None` if there is none.
-    pub fn read(file: &File) -> Result<Option<BuildId>, Error> {
-        Ok(Elf::read(file)?.build_id())
-    }
+/// gimli's idea of a byte order from object's.
+pub(crate) fn run_time_endian(endian: Endianness) -> gimli::RunTimeEndian {
+    if endian.is_big_endian() { gimli::RunTimeEndian::Big } else { gimli::RunTimeEndian::Little }
 }
 
 #[cfg(test)]
@@ -202,33 +245,28 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn the_build_id_of_a_library_is_what_its_notes_say() {
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        let path = maps
-            .lines()
-            .find_map(|line| line.split_whitespace().last().filter(|path| path.contains("libc.so")));
-        let file = File::open(path.expect("libc is mapped")).unwrap();
-        let id = build_id::read(&file).unwrap().expect("a build id");
-        assert_eq!(id.as_bytes().len(), 20);
-    }
-
-    #[test]
     fn what_is_not_elf_is_said_to_be_not() {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(b"#!/bin/sh\n").unwrap();
-        assert!(matches!(build_id::read(&file), Err(Error::NotElf)));
+        for bytes in
+            [&b""[..], b"#!/bin/sh\n", b"\x7fELF", &[0; 100], b"\x7fELF\x03\x07 neither 32 nor 64 bits"]
+        {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(bytes).unwrap();
+            let error = Elf::read(&file).expect_err("it is not ELF");
+            assert!(matches!(error, Error::NotElf), "{bytes:?}: {error}");
+        }
     }
 
     #[test]
-    fn notes_that_lie_about_their_size_end_the_search() {
-        assert_eq!(find_build_id(&[0xff; 64]), None);
-        let mut note = Vec::new();
-        for word in [4u32, 3, 3] {
-            note.extend(word.to_le_bytes());
-        }
-        note.extend(b"GNU\0abc");
-        assert_eq!(find_build_id(&note).map(|id| id.to_string()), Some("616263".into()));
-        note.truncate(note.len() - 1);
-        assert_eq!(find_build_id(&note), None);
+    fn the_running_test_has_one_segment_that_can_be_run_and_it_holds_this_function() {
+        let file = File::open("/proc/self/exe").unwrap();
+        let segments = executable_segments(&file).unwrap();
+        assert_eq!(segments.len(), 1);
+        let elf = Elf::read(&file).unwrap();
+        let (address, segment) = elf.address(FileOffset(segments[0].offset + 16)).unwrap();
+        assert_eq!((address, *segment), (segments[0].address + 16, segments[0]));
+        let text = elf.section(".text").expect("a text section");
+        let number = elf.code_section(text.address + 1).expect("within the text section");
+        assert_eq!(&elf.sections[usize::from(number)], text);
+        assert_eq!(elf.section(".tex"), None, "names are compared to their end");
     }
 }

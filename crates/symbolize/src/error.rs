@@ -7,10 +7,11 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// It could not be read at all.
+    /// An open file could not be read. Its path is the caller's to add: it may have been deleted, or be another
+    /// container's.
     #[error("cannot read: {0}")]
     Io(#[from] io::Error),
-    /// It could not be read at all.
+    /// A file could not be opened or read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file.
@@ -18,15 +19,21 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
-    /// It is not an ELF file that can be read here.
-    #[error("not a 64-bit little-endian ELF file")]
+    /// It is not an ELF file.
+    #[error("not an ELF file")]
     NotElf,
     /// It contradicts itself, or ends too soon.
     #[error("damaged: {0}")]
     Damaged(&'static str),
-    /// It is larger than may be looked at.
+    /// It has more of something than is looked at.
     #[error("too large: {0}")]
     TooLarge(&'static str),
+    /// Its debug information takes more time to read than it may.
+    #[error("its debug information takes too long to read")]
+    TooCostly,
+    /// Its debug information is compressed by other means than zlib.
+    #[error("its debug information is compressed by other means than zlib")]
+    Compression,
     /// Its debug information cannot be understood.
     #[error("debug information: {0}")]
     Dwarf(#[from] gimli::Error),
@@ -36,22 +43,36 @@ pub enum Error {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Failure {
-    /// It could not be read.
+    /// It could not be opened or read.
     Unreadable,
     /// It is not ELF.
     NotElf,
     /// It is damaged.
     Damaged,
-    /// Its debug information is too large.
+    /// Its symbol tables are larger than what is looked at.
+    SymbolsTooLarge,
+    /// Its debug information is larger than what is looked at.
     DwarfTooLarge,
+    /// Its debug information takes too long to read.
+    DwarfTooCostly,
+    /// Its debug information is compressed by other means than zlib.
+    DwarfCompression,
     /// Its debug information is damaged.
     DwarfDamaged,
 }
 
 impl Failure {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Unreadable, Self::NotElf, Self::Damaged, Self::DwarfTooLarge, Self::DwarfDamaged];
+    pub const ALL: [Self; 8] = [
+        Self::Unreadable,
+        Self::NotElf,
+        Self::Damaged,
+        Self::SymbolsTooLarge,
+        Self::DwarfTooLarge,
+        Self::DwarfTooCostly,
+        Self::DwarfCompression,
+        Self::DwarfDamaged,
+    ];
 
     /// The word in metrics.
     pub fn name(self) -> &'static str {
@@ -59,17 +80,31 @@ impl Failure {
             Self::Unreadable => "unreadable",
             Self::NotElf => "not_elf",
             Self::Damaged => "damaged",
+            Self::SymbolsTooLarge => "symbols_too_large",
             Self::DwarfTooLarge => "dwarf_too_large",
+            Self::DwarfTooCostly => "dwarf_too_costly",
+            Self::DwarfCompression => "dwarf_compression",
             Self::DwarfDamaged => "dwarf_damaged",
         }
     }
 
-    pub(crate) fn of(error: &Error) -> Self {
+    /// What an error in the headers or the symbol tables of a file comes under.
+    pub(crate) fn of_symbols(error: &Error) -> Self {
+        match error {
+            Error::TooLarge(_) => Self::SymbolsTooLarge,
+            error => Self::of_debug_info(error),
+        }
+    }
+
+    /// What an error in the debug information of a file comes under.
+    pub(crate) fn of_debug_info(error: &Error) -> Self {
         match error {
             Error::Io(_) | Error::Read { .. } => Self::Unreadable,
             Error::NotElf => Self::NotElf,
             Error::Damaged(_) => Self::Damaged,
             Error::TooLarge(_) => Self::DwarfTooLarge,
+            Error::TooCostly => Self::DwarfTooCostly,
+            Error::Compression => Self::DwarfCompression,
             Error::Dwarf(_) => Self::DwarfDamaged,
         }
     }

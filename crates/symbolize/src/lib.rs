@@ -4,23 +4,32 @@
 //!
 //! * Memory first. No file is mapped: a hostile process could cut it short under us (SIGBUS), and its resident pages
 //!   would count as ours. Files are read by offset, in pieces of bounded size.
-//! * Symbol tables are not held. All new addresses of a file are looked up together in one pass over its table; what
-//!   stays is the answers, and those only up to a budget.
-//! * Files are hostile: every offset and size in them is checked, every count is bounded, and what is damaged gives
-//!   fewer names, never a panic.
+//! * Neither symbol tables nor debug information are held. All new addresses of a file are looked up together, in one
+//!   pass over its tables; what stays is the answers, and what finds a unit and a function in debug information, each up
+//!   to a budget.
+//! * Files are hostile: every offset and size in them is checked, every count is bounded, so is the time spent on one
+//!   file, and what is damaged gives fewer names, never a panic.
 //! * An address without a symbol is still a place: `[module+0xoffset]`.
+//!
+//! Separate debug files, debuginfod, compressed symbol tables (`.gnu_debugdata`) and Go's line tables are not read. Each
+//! is another source of what `dwarf` and `symbols` give.
 
+mod alias;
+pub mod build_id;
 mod cache;
+mod debug_infos;
 mod demangle;
 mod dwarf;
 mod elf;
 mod error;
 mod kernel;
-mod paged;
+mod place;
 mod symbolizer;
 mod symbols;
 
-pub use elf::{Segment, build_id};
+pub use demangle::demangle;
+pub use elf::{Segment, executable_segments};
 pub use error::{Error, Failure};
 pub use kernel::{KernelSymbol, KernelSymbols};
-pub use symbolizer::{Budget, Figures, Place, Source, SourceFrame, Symbolizer};
+pub use place::{Place, SourceFrame};
+pub use symbolizer::{Budget, Figures, Source, Symbolizer};

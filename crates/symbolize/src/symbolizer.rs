@@ -1,29 +1,35 @@
-//! Places in files, with the functions there.
+//! The symbolizer: from places in files to the functions there.
 
 use crate::cache::Cache;
+use crate::debug_infos::DebugInfos;
 use crate::demangle::demangle;
-use crate::dwarf::DebugInfo;
+use crate::dwarf::{DebugFrame, Limits};
 use crate::elf::Elf;
-use crate::{Failure, Segment, symbols};
+use crate::{Failure, Place, SourceFrame, symbols};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::Arc;
 use telegen_model::{FileId, FileOffset};
 
-/// How much memory the symbolizer may hold.
+/// How much memory and time the symbolizer may take.
+///
+/// Beside what is held by it, a lookup takes some MiB for as long as it lasts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Budget {
-    /// For answers.
+    /// Bytes for answers.
     pub cache_bytes: usize,
-    /// For the debug information of files that are looked at again and again.
+    /// Bytes for what makes further lookups in the debug information of a file faster than the first. Compressed debug
+    /// information is used only if it fits into half of this when decompressed.
     pub debug_info_bytes: u64,
+    /// How much a lookup in the debug information of one file may cost, in numbers read from it. Most take a few
+    /// nanoseconds.
+    pub effort: u64,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { cache_bytes: 8 << 20, debug_info_bytes: 12 << 20 }
+        Self { cache_bytes: 8 << 20, debug_info_bytes: 12 << 20, effort: 400_000_000 }
     }
 }
 
@@ -32,45 +38,10 @@ impl Default for Budget {
 pub struct Source<'a> {
     /// What it is known by: answers for one file are good for all that are the same.
     pub id: &'a FileId,
-    /// The open file; `None` if it could not be opened.
+    /// The open file; `None` if it could not be opened. It is not touched when all answers are known.
     pub file: Option<&'a File>,
     /// The name that stands in `[module+0xoffset]`.
     pub module: &'a str,
-}
-
-/// A function at a place in its source.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SourceFrame {
-    /// Its name, demangled.
-    pub name: Box<str>,
-    /// Its name in the symbol table.
-    pub system_name: Box<str>,
-    /// Its source file, empty if not known.
-    pub file: Box<str>,
-    /// The line, 0 if not known.
-    pub line: u32,
-    /// The line at which the function begins, 0 if not known.
-    pub start_line: u32,
-}
-
-/// A place in a file.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Place {
-    /// The address at which it is linked to stand; its offset if that is not known.
-    pub address: u64,
-    /// The segment it is in, if known.
-    pub segment: Option<Segment>,
-    /// The functions there, innermost first; never empty for what [`Symbolizer::symbolize`] returns.
-    pub frames: Vec<SourceFrame>,
-}
-
-impl Place {
-    pub(crate) fn bytes(&self) -> usize {
-        let frame = |frame: &SourceFrame| {
-            size_of::<SourceFrame>() + frame.name.len() + frame.system_name.len() + frame.file.len()
-        };
-        size_of::<Self>() + self.frames.iter().map(frame).sum::<usize>()
-    }
 }
 
 /// What the symbolizer holds and has done.
@@ -80,7 +51,7 @@ pub struct Figures {
     pub cache_bytes: usize,
     /// Answers held.
     pub cached: usize,
-    /// Bytes of debug information held, about.
+    /// Bytes held of debug information.
     pub debug_info_bytes: u64,
     /// Questions answered from the cache.
     pub hits: u64,
@@ -91,25 +62,26 @@ pub struct Figures {
 }
 
 /// Looks up places in files. One thread owns it.
+#[derive(Debug)]
 pub struct Symbolizer {
-    budget: Budget,
     cache: Cache,
-    debug_infos: VecDeque<(FileId, Option<DebugInfo>)>,
+    debug_infos: DebugInfos,
     failures: HashMap<Failure, u64, RandomState>,
     hits: u64,
     misses: u64,
 }
 
-/// Files whose debug information, or lack of it, is remembered.
-const MAX_DEBUG_INFOS: usize = 64;
+/// Places that are looked up in one pass over a file.
+const MAX_BATCH: usize = 4096;
 
 impl Symbolizer {
     /// A symbolizer within a budget.
     pub fn new(budget: Budget) -> Self {
+        let debug_info_bytes = usize::try_from(budget.debug_info_bytes).unwrap_or(usize::MAX);
+        let limits = Limits { inflated_bytes: debug_info_bytes / 2, effort: budget.effort };
         Self {
             cache: Cache::new(budget.cache_bytes),
-            budget,
-            debug_infos: VecDeque::new(),
+            debug_infos: DebugInfos::new(debug_info_bytes, limits),
             failures: HashMap::default(),
             hits: 0,
             misses: 0,
@@ -118,49 +90,57 @@ impl Symbolizer {
 
     /// Looks up places in one file, in the order in which they are given. All that are not known yet are looked up in
     /// one pass over the file, so it pays to ask for many at a time.
+    ///
+    /// Whatever is wrong with the file, there is a place for each offset, named `[module+0xoffset]` if it must be, and
+    /// the reason is counted.
     pub fn symbolize(&mut self, source: Source<'_>, offsets: &[FileOffset]) -> Vec<Arc<Place>> {
-        let file = self.cache.file(source.id);
-        let mut found: Vec<Option<Arc<Place>>> =
-            offsets.iter().map(|&offset| self.cache.get(file, offset)).collect();
-        let mut wanted: Vec<FileOffset> = offsets
-            .iter()
-            .zip(&found)
-            .filter(|(_, place)| place.is_none())
-            .map(|(&offset, _)| offset)
-            .collect();
+        let mut found: Vec<Option<Arc<Place>>> = Vec::with_capacity(offsets.len());
+        let mut wanted = Vec::new();
+        for &offset in offsets {
+            let place = self.cache.get(source.id, offset);
+            if place.is_none() {
+                wanted.push(offset);
+            }
+            found.push(place.map(|mut place| {
+                place.name_nameless(source.module, offset);
+                Arc::new(place)
+            }));
+        }
         self.hits += (offsets.len() - wanted.len()) as u64;
         self.misses += wanted.len() as u64;
         wanted.sort_unstable();
         wanted.dedup();
-        let places: Vec<Arc<Place>> = self.look_up(source, &wanted).into_iter().map(Arc::new).collect();
-        for (&offset, place) in wanted.iter().zip(&places) {
-            self.cache.insert(file, offset, place.clone());
-        }
-        for (place, offset) in found.iter_mut().zip(offsets) {
-            if place.is_none()
-                && let Ok(at) = wanted.binary_search(offset)
-            {
-                *place = Some(places[at].clone());
-            }
-        }
-        found.into_iter().flatten().collect()
+        let looked_up: Vec<Arc<Place>> =
+            wanted.chunks(MAX_BATCH).flat_map(|batch| self.look_up(source, batch)).map(Arc::new).collect();
+        let places = found.into_iter().zip(offsets).filter_map(|(place, offset)| {
+            place.or_else(|| Some(looked_up[wanted.binary_search(offset).ok()?].clone()))
+        });
+        places.collect()
     }
 
+    /// Drops what can be had again by reading files, and half of the answers or more.
+    pub fn trim(&mut self) {
+        self.debug_infos.clear();
+        self.cache.turn();
+    }
+
+    /// Looks up places that are not known; the offsets ascend.
     fn look_up(&mut self, source: Source<'_>, offsets: &[FileOffset]) -> Vec<Place> {
-        let mut places: Vec<Place> =
-            offsets.iter().map(|offset| Place { address: offset.0, ..Place::default() }).collect();
-        if offsets.is_empty() {
-            return places;
-        }
-        match source.file.map(Elf::read) {
+        let nowhere = |offset: &FileOffset| Place { address: offset.0, ..Place::default() };
+        let mut places: Vec<Place> = offsets.iter().map(nowhere).collect();
+        let read = source.file.map(Elf::read);
+        // What could not be read now may be readable by another path or at another time.
+        let is_final = !matches!(&read, None | Some(Err(crate::Error::Io(_))));
+        match read {
             Some(Ok(elf)) => self.look_up_in(&elf, source.id, offsets, &mut places),
-            Some(Err(error)) => self.count(Failure::of(&error)),
+            Some(Err(error)) => self.count(Failure::of_symbols(&error)),
             None => self.count(Failure::Unreadable),
         }
-        for (place, offset) in places.iter_mut().zip(offsets) {
-            if place.frames.is_empty() {
-                place.frames.push(unnamed(source.module, *offset));
+        for (place, &offset) in places.iter_mut().zip(offsets) {
+            if is_final {
+                self.cache.insert(source.id, offset, place);
             }
+            place.name_nameless(source.module, offset);
         }
         places
     }
@@ -172,65 +152,27 @@ impl Symbolizer {
                 place.segment = Some(*segment);
             }
         }
-        let mut addresses: Vec<u64> = places.iter().map(|place| place.address).collect();
+        let located = places.iter().filter(|place| place.segment.is_some());
+        let mut addresses: Vec<u64> = located.map(|place| place.address).collect();
         addresses.sort_unstable();
-        let names = symbols::find(elf, &addresses).unwrap_or_else(|error| {
-            self.count(Failure::of(&error));
-            vec![None; addresses.len()]
-        });
-        let mut failed = None;
-        let debug_info = self.debug_info(elf, id);
-        for place in places {
-            let symbol = addresses.binary_search(&place.address).ok().and_then(|at| names[at].as_deref());
-            let frames = debug_info.map(|info| info.frames(place.address));
-            place.frames = match frames {
-                Some(Ok(frames)) => frames,
-                Some(Err(error)) => {
-                    failed = Some(Failure::of(&error));
-                    Vec::new()
-                }
-                None => Vec::new(),
-            };
-            name_outermost(&mut place.frames, symbol);
-        }
-        if let Some(failure) = failed {
-            self.count(failure);
-        }
-        self.trim();
-    }
+        addresses.dedup();
 
-    /// The debug information of a file, kept for the next time.
-    fn debug_info(&mut self, elf: &Elf<'_>, id: &FileId) -> Option<&DebugInfo> {
-        match self.debug_infos.iter().position(|(held, _)| held == id) {
-            Some(at) => {
-                // To the end: what is used last goes last.
-                let held = self.debug_infos.remove(at)?;
-                self.debug_infos.push_back(held);
-            }
-            None => {
-                let read = DebugInfo::read(elf).unwrap_or_else(|error| {
-                    self.count(Failure::of(&error));
-                    None
-                });
-                self.debug_infos.push_back((id.clone(), read));
+        let mut failures = Vec::new();
+        let limits = self.debug_infos.limits();
+        let (kept, failure) = self.debug_infos.open(id, elf);
+        failures.extend(failure);
+        let (frames, failure) = kept.frames(elf, &addresses, limits);
+        failures.extend(failure);
+        let symbols = find_symbols(elf, &addresses, &frames, &mut failures);
+        failures.retain(|&failure| kept.is_new(failure));
+        self.debug_infos.shrink();
+        failures.into_iter().for_each(|failure| self.count(failure));
+
+        for place in places.iter_mut().filter(|place| place.segment.is_some()) {
+            if let Ok(at) = addresses.binary_search(&place.address) {
+                place.frames = merge(&frames[at], symbols[at].as_deref());
             }
         }
-        self.debug_infos.back()?.1.as_ref()
-    }
-
-    /// Drops the debug information that was not used for longest, until the rest is within the budget.
-    fn trim(&mut self) {
-        while self.debug_info_bytes() > self.budget.debug_info_bytes
-            || self.debug_infos.len() > MAX_DEBUG_INFOS
-        {
-            if self.debug_infos.pop_front().is_none() {
-                return;
-            }
-        }
-    }
-
-    fn debug_info_bytes(&self) -> u64 {
-        self.debug_infos.iter().filter_map(|(_, info)| info.as_ref()).map(DebugInfo::bytes).sum()
     }
 
     fn count(&mut self, failure: Failure) {
@@ -242,54 +184,92 @@ impl Symbolizer {
         Figures {
             cache_bytes: self.cache.bytes(),
             cached: self.cache.len(),
-            debug_info_bytes: self.debug_info_bytes(),
+            debug_info_bytes: self.debug_infos.bytes() as u64,
             hits: self.hits,
             misses: self.misses,
-            evicted: self.cache.evicted,
+            evicted: self.cache.evicted(),
         }
     }
 
-    /// How often files have given fewer names than they might have, by reason.
+    /// How many files have given fewer names than they might have, by reason. A file is counted again when it has been
+    /// forgotten, and with each attempt if it cannot be read at all.
     pub fn failures(&self) -> impl Iterator<Item = (Failure, u64)> + '_ {
         Failure::ALL.into_iter().map(|failure| (failure, self.failures.get(&failure).copied().unwrap_or(0)))
     }
 }
 
-/// The frame for an address without a symbol: never a bare number.
-fn unnamed(module: &str, offset: FileOffset) -> SourceFrame {
-    let name = format!("[{module}+{:#x}]", offset.0);
-    SourceFrame {
-        system_name: name.clone().into(),
-        name: name.into(),
-        file: Box::default(),
-        line: 0,
-        start_line: 0,
+/// The symbols at addresses, where the debug information leaves something to be asked.
+fn find_symbols(
+    elf: &Elf<'_>,
+    addresses: &[u64],
+    frames: &[Vec<DebugFrame>],
+    failures: &mut Vec<Failure>,
+) -> Vec<Option<String>> {
+    let is_open = |frames: &[DebugFrame]| match frames.last().and_then(|frame| frame.function.as_ref()) {
+        Some(function) => !function.has_linkage_name,
+        None => true,
+    };
+    let open: Vec<usize> = (0..addresses.len()).filter(|&at| is_open(&frames[at])).collect();
+    let wanted: Vec<u64> = open.iter().map(|&at| addresses[at]).collect();
+    let mut names = vec![None; addresses.len()];
+    if wanted.is_empty() {
+        return names;
     }
+    let (found, failure) = symbols::find(elf, &wanted);
+    failures.extend(failure);
+    for (at, name) in open.into_iter().zip(found) {
+        names[at] = name;
+    }
+    names
 }
 
-/// Without debug information the symbol is all there is. With it, the outermost function may lack its linkage name
-/// (C++ without one is just `push_back`), which the symbol has.
-fn name_outermost(frames: &mut Vec<SourceFrame>, symbol: Option<&str>) {
-    let Some(symbol) = symbol else {
-        frames.retain(|frame| !frame.name.is_empty());
-        return;
-    };
-    match frames.last_mut() {
-        None => frames.push(SourceFrame {
+/// The frames at a place from what its debug information and its symbol table say. One of which neither says more than
+/// the line has no name.
+fn merge(frames: &[DebugFrame], symbol: Option<&str>) -> Vec<SourceFrame> {
+    let mut merged: Vec<SourceFrame> = frames.iter().map(source_frame).collect();
+    let Some(symbol) = symbol else { return merged };
+    let Some(outermost) = merged.last_mut() else {
+        return vec![SourceFrame {
             name: demangle(symbol).into(),
             system_name: symbol.into(),
             file: Box::default(),
             line: 0,
             start_line: 0,
-        }),
-        Some(outermost) => {
-            let name = demangle(symbol);
-            let qualified =
-                name != symbol && name.contains(&*outermost.name) && name.len() > outermost.name.len();
-            if outermost.name.is_empty() || (outermost.name == outermost.system_name && qualified) {
-                outermost.name = name.into();
-                outermost.system_name = symbol.into();
-            }
-        }
+        }];
+    };
+    let in_source =
+        frames.last().and_then(|frame| frame.function.as_ref()).map_or("", |function| &function.name);
+    let name = demangle(symbol);
+    if in_source.is_empty() {
+        outermost.name = name.into();
+        outermost.system_name = symbol.into();
+    } else if symbol.strip_prefix(in_source).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) {
+        // A C function, or a variant of it: the source's name is the one people know.
+        outermost.system_name = symbol.into();
+    } else if name != symbol && names_function(&name, in_source) {
+        // C++ and Rust functions without a linkage name are just `push_back`; the symbol says of what.
+        outermost.name = name.into();
+        outermost.system_name = symbol.into();
     }
+    merged
+}
+
+fn source_frame(frame: &DebugFrame) -> SourceFrame {
+    let (name, system_name, start_line) = match &frame.function {
+        Some(function) => (&*function.name, &*function.system_name, function.start_line),
+        None => ("", "", 0),
+    };
+    SourceFrame {
+        name: name.into(),
+        system_name: system_name.into(),
+        file: (*frame.file).into(),
+        line: frame.line,
+        start_line,
+    }
+}
+
+/// Whether a demangled name is that of a function which the source calls by its last part.
+fn names_function(demangled: &str, in_source: &str) -> bool {
+    let last_part = in_source.split('<').next().unwrap_or(in_source);
+    !last_part.is_empty() && demangled.contains(last_part)
 }

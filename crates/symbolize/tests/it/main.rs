@@ -1,6 +1,11 @@
-//! Real files, made by the compilers of this machine, against what binutils say of them.
+//! Real files, made by the compilers of this machine, against what binutils say of them; and files that no compiler
+//! makes.
 #![allow(missing_docs, clippy::print_stderr)]
 
+mod budget;
+mod crafted;
+mod crafted_elf;
 mod damaged;
+mod languages;
 mod program;
 mod truth;

@@ -31,7 +31,11 @@ impl Program {
     /// Compiles a source; `None`, said aloud, if there is no such compiler here.
     pub(crate) fn compile(compiler: &str, source: &str, flags: &[&str]) -> Option<Self> {
         let directory = tempfile::tempdir().expect("a directory");
-        let name = if compiler == "g++" { "program.cc" } else { "program.c" };
+        let name = match compiler {
+            "g++" => "program.cc",
+            "rustc" => "program.rs",
+            _ => "program.c",
+        };
         std::fs::write(directory.path().join(name), source).expect("written");
         let path = directory.path().join("program");
         let compiled = Command::new(compiler)

@@ -1,0 +1,121 @@
+//! What is kept of the debug information of files that were looked at lately.
+
+use crate::dwarf::{DebugFrame, DebugInfo, Limits};
+use crate::elf::Elf;
+use crate::{Error, Failure};
+use std::collections::VecDeque;
+use telegen_model::FileId;
+
+/// Files that are remembered, most of which have no debug information.
+const MAX_FILES: usize = 512;
+/// What a file costs beside its debug information: its build id, its turn.
+const FILE_BYTES: usize = 256;
+/// Lookups in a file that may take too long before its debug information is left alone.
+const MAX_COSTLY_LOOKUPS: u32 = 3;
+
+/// The debug information of files, those used last in the back.
+#[derive(Debug)]
+pub(crate) struct DebugInfos {
+    budget_bytes: usize,
+    limits: Limits,
+    files: VecDeque<(FileId, Kept)>,
+}
+
+/// What is known of a file.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    info: Option<DebugInfo>,
+    costly_lookups: u32,
+    /// What has been counted of this file already.
+    counted: Vec<Failure>,
+}
+
+impl DebugInfos {
+    pub(crate) fn new(budget_bytes: usize, limits: Limits) -> Self {
+        Self { budget_bytes, limits, files: VecDeque::new() }
+    }
+
+    /// What is known of a file; if nothing is, its debug information is read.
+    pub(crate) fn open(&mut self, id: &FileId, elf: &Elf<'_>) -> (&mut Kept, Option<Failure>) {
+        let mut failure = None;
+        let kept =
+            match self.files.iter().position(|(held, _)| held == id).and_then(|at| self.files.remove(at)) {
+                Some((_, kept)) => kept,
+                None => {
+                    let info = DebugInfo::read(elf, self.limits).unwrap_or_else(|error| {
+                        failure = Some(Failure::of_debug_info(&error));
+                        None
+                    });
+                    Kept { info, ..Kept::default() }
+                }
+            };
+        if self.files.len() >= MAX_FILES {
+            self.files.pop_front();
+        }
+        self.files.push_back((id.clone(), kept));
+        let last = self.files.len() - 1;
+        (&mut self.files[last].1, failure)
+    }
+
+    /// What a lookup may cost.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Drops what was used longest ago, until the rest is within the budget: first what makes a second lookup in a file
+    /// faster than the first, then the list of its units.
+    pub(crate) fn shrink(&mut self) {
+        let mut bytes = self.bytes();
+        for at in 0..self.files.len() {
+            if bytes <= self.budget_bytes {
+                return;
+            }
+            if let Some(info) = &mut self.files[at].1.info {
+                let held = info.bytes();
+                info.shrink(held.saturating_sub(bytes - self.budget_bytes));
+                bytes -= held - info.bytes();
+            }
+        }
+        while self.bytes() > self.budget_bytes && self.files.pop_front().is_some() {}
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        self.files = VecDeque::new();
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        let held = |(_, kept): &(FileId, Kept)| FILE_BYTES + kept.info.as_ref().map_or(0, DebugInfo::bytes);
+        self.files.iter().map(held).sum()
+    }
+}
+
+impl Kept {
+    /// The functions at each of some ascending addresses, and what has kept it from knowing more.
+    pub(crate) fn frames(
+        &mut self,
+        elf: &Elf<'_>,
+        addresses: &[u64],
+        limits: Limits,
+    ) -> (Vec<Vec<DebugFrame>>, Option<Failure>) {
+        let Some(info) = &mut self.info else { return (vec![Vec::new(); addresses.len()], None) };
+        let (frames, error) = info.frames(elf, addresses, limits);
+        if matches!(error, Some(Error::TooCostly)) {
+            self.costly_lookups += 1;
+            if self.costly_lookups >= MAX_COSTLY_LOOKUPS {
+                self.info = None;
+            }
+        }
+        (frames, error.as_ref().map(Failure::of_debug_info))
+    }
+
+    /// Whether this is the first time that the file fails in this way.
+    pub(crate) fn is_new(&mut self, failure: Failure) -> bool {
+        let new = !self.counted.contains(&failure);
+        if new {
+            self.counted.push(failure);
+        }
+        new
+    }
+}
