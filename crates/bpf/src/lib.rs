@@ -5,7 +5,7 @@
 //! * The filter comes first. A tick on a process that is not a target costs one bit test and one counter in the
 //!   CPU's own cache line; it sends nothing and wakes nobody.
 //! * The kernel alone creates and deletes entries of its process table. User space changes an entry's state by a
-//!   compare-and-exchange on its [`Token`], which is unique to one program image of one process, so that a decision
+//!   compare-and-exchange on its [`Token`](telegen_model::Token), which is unique to one program image of one process, so that a decision
 //!   that comes too late for its process can never hit another one.
 //! * Everything is held by file descriptors of this process; nothing is pinned. When the process goes, by whatever
 //!   way, all of it goes.
