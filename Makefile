@@ -23,7 +23,7 @@ demo: ## Profile two of three sample programs for ten seconds, as root or with s
 	@scripts/become-root scripts/demo $(TARGET)/release/telegen $(TARGET)/demo
 
 bench: ## Measure the budgets and write them to docs/performance.md; as root, on a machine that has nothing else to do
-	@scripts/install-deps test
+	@scripts/install-deps bench
 	@$(CARGO) xtask bench
 
 fmt: ## Format the Rust code

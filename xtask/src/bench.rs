@@ -5,8 +5,12 @@
 //! little. Nothing here fails on a clock: a figure over its budget is shown as that.
 
 mod agent;
+mod bpf_stats;
+mod cgroup;
 mod load;
 mod measures;
+mod process;
+mod programs;
 
 use anyhow::{Context, Result};
 pub(crate) use load::burn;
@@ -21,13 +25,15 @@ pub(crate) struct Effort {
     pub(crate) standing_by: usize,
     /// How long memory is watched.
     pub(crate) memory: Duration,
+    /// How often a ratio is taken.
+    pub(crate) rounds: usize,
 }
 
 impl Effort {
     /// What the budgets ask for.
-    pub(crate) const FULL: Self = Self { standing_by: 10_000, memory: Duration::from_secs(600) };
+    pub(crate) const FULL: Self = Self { standing_by: 10_000, memory: Duration::from_secs(600), rounds: 15 };
     /// Enough to see whether something has gone badly wrong.
-    pub(crate) const QUICK: Self = Self { standing_by: 1_000, memory: Duration::from_secs(60) };
+    pub(crate) const QUICK: Self = Self { standing_by: 1_000, memory: Duration::from_secs(60), rounds: 7 };
 }
 
 /// A line of the table.
@@ -39,6 +45,14 @@ pub(crate) struct Row {
     pub(crate) measured: String,
     /// `None` where there is nothing to compare with.
     pub(crate) met: Option<bool>,
+}
+
+impl Row {
+    /// A line that says why there is no figure.
+    fn not_measured(number: &'static str, error: &anyhow::Error) -> Self {
+        let measured = format!("not measured: {error:#}").replace(['|', '\n'], " ");
+        Self { number, what: "–".into(), budget: "", measured, met: Some(false) }
+    }
 }
 
 /// What measuring needs.
@@ -54,17 +68,23 @@ impl Bench {
         Self { telegen, effort, root: root.to_owned() }
     }
 
-    /// Measures everything, prints the table and writes it down.
-    pub(crate) fn run(&self) -> Result<()> {
+    /// Measures everything, prints the table and writes it down; or only what has these numbers, and prints that.
+    pub(crate) fn run(&self, numbers: &[String]) -> Result<()> {
+        let wanted = |numbers_of: &[&str]| {
+            numbers.is_empty() || numbers.iter().any(|number| numbers_of.contains(&number.as_str()))
+        };
         let mut rows = Vec::new();
-        for measure in measures::ALL {
+        for (numbers, measure) in measures::ALL.iter().filter(|(numbers, _)| wanted(numbers)) {
             match measure(self) {
                 Ok(measured) => rows.extend(measured),
-                Err(error) => println!("not measured: {error:#}"),
+                Err(error) => rows.push(Row::not_measured(numbers[0], &error)),
             }
         }
         let table = table(&rows);
         println!("\n{table}");
+        if !numbers.is_empty() {
+            return Ok(());
+        }
         let page = self.root.join("docs/performance.md");
         std::fs::write(&page, self.page(&table)).with_context(|| format!("cannot write {}", page.display()))
     }

@@ -57,6 +57,9 @@ enum Command {
         /// Fewer processes and a minute instead of ten for memory
         #[arg(long)]
         quick: bool,
+        /// Only the budgets with these numbers, such as P1; then nothing is written
+        #[arg(value_name = "NUMBER")]
+        numbers: Vec<String>,
     },
     /// Keep threads busy and say how much CPU time that took: a program to be measured
     #[command(hide = true)]
@@ -78,7 +81,7 @@ fn main() -> Result<ExitCode> {
         Command::Test { summary } => Job::whole(&project, summary)?,
         Command::E2e { names } => Job::end_to_end(&project, names),
         Command::Check => Job::architecture(&project),
-        Command::Bench { quick } => return measure(&project, quick),
+        Command::Bench { quick, numbers } => return measure(&project, quick, &numbers),
         Command::Burn { .. } => return Ok(ExitCode::SUCCESS),
     };
     let total = job.run()?;
@@ -86,13 +89,13 @@ fn main() -> Result<ExitCode> {
 }
 
 /// Builds the release binary and measures it.
-fn measure(project: &Project, quick: bool) -> Result<ExitCode> {
+fn measure(project: &Project, quick: bool, numbers: &[String]) -> Result<ExitCode> {
     let built = project.cargo(["build", "--locked", "--release", "-p", "telegen"]).status()?;
     if !built.success() {
         return Ok(ExitCode::FAILURE);
     }
     let effort = if quick { bench::Effort::QUICK } else { bench::Effort::FULL };
     let telegen = project.metadata.target_directory.join("release/telegen");
-    bench::Bench::new(&project.root, telegen, effort).run()?;
+    bench::Bench::new(&project.root, telegen, effort).run(numbers)?;
     Ok(ExitCode::SUCCESS)
 }

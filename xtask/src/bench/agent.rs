@@ -1,11 +1,13 @@
 //! An agent that is being measured.
 
+use super::cgroup::MemoryGroup;
+use super::process;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// A running agent; it and its files go when this is dropped.
@@ -13,6 +15,7 @@ pub(crate) struct Agent {
     child: Child,
     directory: PathBuf,
     address: String,
+    group: Option<MemoryGroup>,
 }
 
 impl Agent {
@@ -30,14 +33,11 @@ impl Agent {
             ),
         )?;
         let log = fs::File::create(directory.join("log"))?;
-        let child = Command::new(telegen)
-            .args(["agent", "--config"])
-            .arg(&config)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .context("cannot start the agent")?;
-        let mut agent = Self { child, directory, address: String::new() };
+        let group = MemoryGroup::create("telegen-bench").ok();
+        let mut command = process::inside(group.as_ref(), telegen);
+        let command = command.args(["agent", "--config"]).arg(&config).stdout(Stdio::null()).stderr(log);
+        let child = command.spawn().context("cannot start the agent")?;
+        let mut agent = Self { child, directory, address: String::new(), group };
         agent.wait_until_ready()?;
         Ok(agent)
     }
@@ -72,53 +72,30 @@ impl Agent {
         Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
     }
 
-    /// CPU time of a thread of it, in nanoseconds.
-    pub(crate) fn thread_cpu_ns(&self, name: &str) -> Result<u64> {
-        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let task = task?.path();
-            if fs::read_to_string(task.join("comm"))?.trim() == name {
-                let times = fs::read_to_string(task.join("schedstat"))?;
-                return times.split(' ').next().context("no time")?.parse().context("no number");
-            }
-        }
-        bail!("no thread {name}")
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
-    /// Resident memory, in bytes.
-    pub(crate) fn resident_bytes(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    /// The most memory that its control group has held; `None` where there is no such group.
+    pub(crate) fn peak_bytes(&self) -> Option<u64> {
+        self.group.as_ref()?.peak_bytes().ok()
     }
 
-    /// Run time and number of runs of one of its BPF programs.
-    pub(crate) fn program_runs(&self, name: &str) -> Result<(u64, u64)> {
-        let output =
-            Command::new("bpftool").args(["-j", "prog", "show"]).output().context("cannot run bpftool")?;
-        let programs: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-        let ours = |program: &&serde_json::Value| {
-            let holders = program["pids"].as_array();
-            program["name"] == name
-                && holders.is_none_or(|holders| holders.iter().any(|holder| holder["pid"] == self.child.id()))
-        };
-        // Where bpftool cannot tell holders, the newest is ours.
-        let program =
-            programs.as_array().and_then(|all| all.iter().rfind(ours)).context("the program is not there")?;
-        let count = |key: &str| program[key].as_u64().unwrap_or(0);
-        Ok((count("run_time_ns"), count("run_cnt")))
+    /// The profile it has written last.
+    pub(crate) fn newest_profile(&self) -> Result<PathBuf> {
+        let files =
+            fs::read_dir(self.directory.join("profiles"))?.filter_map(|entry| Some(entry.ok()?.path()));
+        let profiles = files.filter(|path| path.to_string_lossy().ends_with(".pb.gz"));
+        profiles
+            .max_by_key(|path| fs::metadata(path).and_then(|facts| facts.modified()).ok())
+            .context("no profile yet")
     }
 }
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        if let Ok(pid) = i32::try_from(self.child.id())
-            && let Some(pid) = rustix::process::Pid::from_raw(pid)
-        {
-            // It may have ended by itself.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
+        process::terminate(&mut self.child);
         // Nothing can be done about what cannot be cleaned up.
-        let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.directory);
     }
 }

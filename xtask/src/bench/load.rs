@@ -1,8 +1,6 @@
-//! Programs that keep a machine busy.
+//! Programs that keep a machine busy, or only full.
 
 use anyhow::{Context, Result};
-use std::fs;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,6 +16,18 @@ pub(crate) fn burn(seconds: f64, threads: usize) -> Result<()> {
     println!("{}", used.tv_sec as f64 + used.tv_nsec as f64 / 1e9);
     Ok(())
 }
+
+/// Programs that do a little ten times a second and sleep in between, in some languages. None of them starts others.
+const NOW_AND_THEN: [&[&str]; 3] = [
+    &["perl", "-e", "for (;;) { select(undef, undef, undef, 0.1); $x += sin($_) for 1..300 }"],
+    &["python3", "-c", "import time\nwhile True:\n time.sleep(0.1)\n sum(i * i for i in range(300))"],
+    // A pipe that nobody writes to is what a shell can wait for without starting `sleep`.
+    &[
+        "bash",
+        "-c",
+        "exec 3<> <(:); while :; do i=0; while [ $i -lt 100 ]; do i=$((i+1)); done; read -t 0.1 -u 3 x; done",
+    ],
+];
 
 /// Processes that end when this is dropped.
 #[derive(Default)]
@@ -44,58 +54,33 @@ impl Load {
     pub(crate) fn standing_by(count: usize) -> Result<Self> {
         let mut load = Self::default();
         for _ in 0..count {
-            load.add(Command::new("sleep").arg("3600"))?;
+            load.add(Command::new("sleep").arg("7200"))?;
         }
         Ok(load)
     }
 
     /// Processes that do a little ten times a second.
     pub(crate) fn now_and_then(count: usize) -> Result<Self> {
-        let script = "while :; do i=0; while [ $i -lt 200 ]; do i=$((i+1)); done; read -t 0.1 x < /dev/zero; sleep 0.1; done";
         let mut load = Self::default();
-        for _ in 0..count {
-            load.add(Command::new("bash").args(["-c", script]))?;
+        for program in NOW_AND_THEN.iter().cycle().take(count) {
+            load.add(Command::new(program[0]).args(&program[1..]))?;
         }
         Ok(load)
     }
 
-    /// Busy programs in as many languages as this machine has; how many there are.
-    pub(crate) fn different(directory: &Path) -> Result<(Self, usize)> {
-        fs::create_dir_all(directory)?;
-        let java = directory.join("Burn.java");
-        fs::write(
-            &java,
-            "class Burn { public static void main(String[] a) { double x = 0; while (true) x += Math.sin(x); } }",
-        )?;
-        let own = std::env::current_exe()?;
-        let (own, java) = (own.to_string_lossy().into_owned(), java.to_string_lossy().into_owned());
-        let programs: Vec<Vec<&str>> = vec![
-            vec![&own, "burn", "3600", "1"],
-            vec!["java", &java],
-            vec!["python3", "-c", "while True: sum(i * i for i in range(1000))"],
-            vec!["node", "-e", "let x = 0; for (;;) x += Math.sin(x)"],
-            vec!["perl", "-e", "while (1) { $x += sin($x) }"],
-            vec!["awk", "BEGIN { while (1) x += sin(x) }"],
-            vec!["bash", "-c", "while :; do :; done"],
-            vec!["dash", "-c", "while :; do :; done"],
-            vec!["gzip", "-c", "/dev/zero"],
-            vec!["sha256sum", "/dev/zero"],
-            vec!["dd", "if=/dev/zero", "of=/dev/null", "bs=4k"],
-            vec!["cat", "/dev/zero"],
-        ];
-        let mut load = Self::default();
-        for program in programs {
-            if let Err(error) = load.add(Command::new(program[0]).args(&program[1..])) {
-                println!("not among the targets: {error:#}");
-            }
-        }
-        let count = load.0.len();
-        Ok((load, count))
+    /// How many it has started.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
-    /// `--pid` values of all of them.
-    pub(crate) fn pids(&self) -> String {
-        self.0.iter().map(|child| child.id().to_string()).collect::<Vec<_>>().join(", ")
+    /// Their pids.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.0.iter().map(Child::id).collect()
+    }
+
+    /// Their pids as a list of the configuration has them.
+    pub(crate) fn pid_list(&self) -> String {
+        self.pids().iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
     }
 }
 

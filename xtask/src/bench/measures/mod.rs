@@ -1,0 +1,24 @@
+//! What is measured: a file for what is measured together.
+
+mod decision;
+mod flush;
+mod footprint;
+mod rejected;
+mod sampling;
+mod scan;
+
+use super::{Bench, Row};
+use anyhow::Result;
+
+type Measure = fn(&Bench) -> Result<Vec<Row>>;
+
+/// The budgets' numbers, and what measures them.
+pub(crate) const ALL: [(&[&str], Measure); 7] = [
+    (&["P1"], rejected::measure),
+    (&["P2", "P3", "P4"], footprint::measure),
+    (&["P5"], scan::measure),
+    (&["P6"], decision::measure),
+    (&["P9"], sampling::accuracy),
+    (&["P12"], sampling::throughput),
+    (&["P14"], flush::measure),
+];
