@@ -4,13 +4,14 @@ use crate::metadata::Graph;
 use std::collections::BTreeSet;
 
 /// Each crate, and the crates of the workspace it may use.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("telegen-model", &[]),
     ("telegen-rules", &["telegen-model"]),
     ("telegen-select", &["telegen-model", "telegen-rules"]),
     ("telegen-process", &["telegen-model"]),
     ("telegen-bpf", &["telegen-model"]),
     ("telegen-symbolize", &["telegen-model", "telegen-process"]),
+    ("telegen-unwind", &[]),
     ("telegen-config", &["telegen-model"]),
     ("telegen-collect", &["telegen-model", "telegen-process", "telegen-symbolize"]),
     ("telegen-export", &["telegen-model"]),

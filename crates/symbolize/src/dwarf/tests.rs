@@ -80,13 +80,3 @@ fn frames_are_those_that_addr2line_finds() {
     assert!(count > 1_000, "{count} frames");
     assert!(differences.is_empty(), "found, expected: {differences:#?}");
 }
-
-/// Any other file, by hand: `TG_DEBUG_FILE=… TG_DEBUG_STEP=… cargo test -p telegen-symbolize -- --ignored by_hand`.
-#[test]
-#[ignore = "needs TG_DEBUG_FILE to name a file with debug information"]
-fn by_hand() {
-    let path = std::env::var("TG_DEBUG_FILE").expect("TG_DEBUG_FILE names a file");
-    let step = std::env::var("TG_DEBUG_STEP").map_or(97, |step| step.parse().expect("a number"));
-    let (count, differences) = compare(Path::new(&path), step);
-    assert!(differences.is_empty(), "{} of {count}; found, expected: {differences:#?}", differences.len());
-}

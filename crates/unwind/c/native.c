@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel side's search and step, for the tests: over a table in memory, and memory that the test makes up. */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int16_t s16;
+typedef int32_t s32;
+typedef int64_t s64;
+#undef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+
+#include "unwind_table.h"
+
+struct tg_unwind_table {
+	const u8 *bytes;
+	u32 blocks;
+};
+
+static _Thread_local const struct tg_unwind_rule *rules;
+static _Thread_local u32 rule_count;
+static _Thread_local int (*read_memory)(void *context, u64 address, u64 *word);
+static _Thread_local void *read_context;
+
+static const struct tg_unwind_block *tg_unwind_block(struct tg_unwind_table *table, u32 number)
+{
+	return number < table->blocks ? (const void *)(table->bytes + (size_t)number * 1024) : NULL;
+}
+
+static const struct tg_unwind_rule *tg_unwind_rule(u32 number)
+{
+	return number < rule_count ? &rules[number] : NULL;
+}
+
+static int tg_read_user(void *to, u32 bytes, u64 address)
+{
+	u32 at;
+	u64 word;
+
+	for (at = 0; at < bytes; at += 8) {
+		if (read_memory(read_context, address + at, &word))
+			return -1;
+		memcpy((u8 *)to + at, &word, 8);
+	}
+	return 0;
+}
+
+u32 tg_native_find(const u8 *bytes, u32 blocks, u32 position)
+{
+	struct tg_unwind_table table = { bytes, blocks };
+
+	return tg_unwind_find(&table, position);
+}
+
+/* `state`: pc, sp, fp, fp_known; exchanged for the caller's. */
+int tg_native_step(const struct tg_unwind_rule *rule, u64 *state, const u64 *other,
+		   int (*read)(void *, u64, u64 *), void *context)
+{
+	struct tg_unwind_registers registers = { state[0], state[1], state[2], 0, (u8)state[3] };
+	int outcome;
+
+	rules = rule;
+	rule_count = 1;
+	read_memory = read;
+	read_context = context;
+	outcome = tg_step(tg_unwind_rule(0), &registers, other);
+	state[0] = registers.pc;
+	state[1] = registers.sp;
+	state[2] = registers.fp;
+	state[3] = registers.fp_known;
+	return outcome;
+}

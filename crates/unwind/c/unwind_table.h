@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The search in an unwind table, and the step from a frame to its caller. Compiled twice: into the programs, and for
+ * user space, where the tests hold it against call frame information itself.
+ *
+ * Who includes this has fixed-width types (u8 … s64), and says how a table and memory are read:
+ *   const struct tg_unwind_block *tg_unwind_block(struct tg_unwind_table *table, u32 number);   NULL if there is none
+ *   const struct tg_unwind_rule *tg_unwind_rule(u32 number);                                    NULL if there is none
+ *   int tg_read_user(void *to, u32 bytes, u64 address);                                         0 if it could be read
+ */
+#ifndef TG_UNWIND_TABLE_H
+#define TG_UNWIND_TABLE_H
+
+#define TG_UNWIND_PAGE_BITS 16
+#define TG_UNWIND_ROWS 256
+
+/* `src/table.rs` says what is in it. */
+struct tg_unwind_block {
+	union {
+		u32 words[TG_UNWIND_ROWS];
+		struct {
+			u16 low;
+			u16 rule;
+		} rows[TG_UNWIND_ROWS];
+	};
+};
+_Static_assert(sizeof(struct tg_unwind_block) == 1024, "layout shared with table.rs");
+
+enum tg_rule_kind {
+	TG_RULE_UNKNOWN = 0,
+	TG_RULE_REGISTER = 1,
+	TG_RULE_DEREF = 2,
+	TG_RULE_PLT = 3,
+	TG_RULE_SIGNAL = 4,
+	TG_RULE_OUTERMOST = 5,
+	TG_RULE_UNSUPPORTED = 6,
+};
+
+enum tg_rule_place {
+	TG_PLACE_SAME = 0,
+	TG_PLACE_AT_CFA = 1,
+	TG_PLACE_AT_FRAME_POINTER = 2,
+	TG_PLACE_LOST = 3,
+};
+
+/* `src/rule.rs` says what is in it. */
+struct tg_unwind_rule {
+	u8 kind;
+	u8 reg;
+	u8 frame_pointer;
+	u8 return_address;
+	s32 cfa_offset;
+	s16 cfa_added;
+	s16 frame_pointer_offset;
+	s16 return_address_offset;
+	s16 unused;
+};
+_Static_assert(sizeof(struct tg_unwind_rule) == 16, "layout shared with rule.rs");
+
+struct tg_unwind_table;
+static const struct tg_unwind_block *tg_unwind_block(struct tg_unwind_table *table, u32 number);
+static const struct tg_unwind_rule *tg_unwind_rule(u32 number);
+static int tg_read_user(void *to, u32 bytes, u64 address);
+
+#ifndef TG_OPAQUE
+/* Keeps the compiler from turning arithmetic into branches, each of which the verifier would follow both ways. */
+#define TG_OPAQUE(variable) asm volatile("" : "+r"(variable))
+#endif
+
+/* 1 if a <= b, else 0; both below 2^31. */
+static __always_inline u32 tg_at_most(u32 a, u32 b)
+{
+	u32 difference = b - a;
+
+	TG_OPAQUE(difference);
+	return (~difference >> 31) & 1;
+}
+
+/* A word of the table's index. */
+static __always_inline int tg_unwind_index(struct tg_unwind_table *table, u32 word, u32 *value)
+{
+	const struct tg_unwind_block *block = tg_unwind_block(table, word / TG_UNWIND_ROWS);
+
+	if (!block)
+		return -1;
+	*value = block->words[word % TG_UNWIND_ROWS];
+	return 0;
+}
+
+/* The last row of a block that does not begin above `low`; the first one does not. */
+static __always_inline u32 tg_unwind_row(const struct tg_unwind_block *block, u32 low)
+{
+	u32 at = 0, bit;
+
+#pragma unroll
+	for (bit = TG_UNWIND_ROWS / 2; bit; bit /= 2)
+		at += bit * tg_at_most(block->rows[(at + bit) % TG_UNWIND_ROWS].low, low);
+	return block->rows[at % TG_UNWIND_ROWS].rule;
+}
+
+/* The number of the rule that holds at a position of the table; 0, the unknown one, if there is none. */
+static __always_inline u32 tg_unwind_find(struct tg_unwind_table *table, u32 position)
+{
+	u32 page = position >> TG_UNWIND_PAGE_BITS, low = position & 0xffff;
+	u32 pages, first, end, at = 0, bit;
+	const struct tg_unwind_block *block;
+
+	if (tg_unwind_index(table, 0, &pages) || page >= pages)
+		return 0;
+	if (tg_unwind_index(table, 1 + page, &first) || tg_unwind_index(table, 2 + page, &end))
+		return 0;
+#pragma unroll
+	for (bit = TG_UNWIND_ROWS / 2; bit; bit /= 2) {
+		if (first + at + bit >= end)
+			continue;
+		block = tg_unwind_block(table, first + at + bit);
+		if (block)
+			at += bit * tg_at_most(block->rows[0].low, low);
+	}
+	if (first + at >= end)
+		return 0;
+	block = tg_unwind_block(table, first + at);
+	if (!block || block->rows[0].low > low)
+		return 0;
+	return tg_unwind_row(block, low);
+}
+
+/* Registers by their DWARF numbers on x86-64; of callers only these three are known. */
+#define TG_DWARF_RBP 6
+#define TG_DWARF_RSP 7
+
+struct tg_unwind_registers {
+	u64 pc;
+	u64 sp;
+	u64 fp;
+	/* The address of the next instruction is exact, not that after a call: the interrupted frame, and one a signal has. */
+	u8 exact;
+	/* The frame pointer has been followed all the way. */
+	u8 fp_known;
+};
+
+enum tg_step {
+	TG_STEP_DONE = 0, /* the registers are the caller's */
+	TG_STEP_OUTERMOST = 1, /* there is no caller */
+	TG_STEP_UNKNOWN = 2, /* no rule */
+	TG_STEP_UNSUPPORTED = 3, /* a rule that cannot be followed */
+	TG_STEP_UNREADABLE = 4, /* the stack could not be read */
+	TG_STEP_NO_PROGRESS = 5, /* the caller's stack would lie below */
+};
+
+/* Where `struct ucontext` has the interrupted registers; the kernel's layout, which does not change. */
+#define TG_UCONTEXT_RBP 120
+#define TG_UCONTEXT_RSP 160
+#define TG_UCONTEXT_RIP 168
+
+static __always_inline int tg_step_signal(struct tg_unwind_registers *registers)
+{
+	u64 fp, words[2];
+
+	if (tg_read_user(&fp, sizeof(fp), registers->sp + TG_UCONTEXT_RBP) ||
+	    tg_read_user(words, sizeof(words), registers->sp + TG_UCONTEXT_RSP))
+		return TG_STEP_UNREADABLE;
+	registers->fp = fp;
+	registers->fp_known = 1;
+	registers->sp = words[0];
+	registers->pc = words[1];
+	registers->exact = 1;
+	return TG_STEP_DONE;
+}
+
+/*
+ * From a frame to its caller. `other` is the value of the register that the rule names where that is neither stack nor
+ * frame pointer; it is known in the interrupted frame only.
+ */
+static __always_inline int tg_step(const struct tg_unwind_rule *rule, struct tg_unwind_registers *registers,
+				   const u64 *other)
+{
+	u64 cfa, fp = registers->fp, pc;
+	u8 fp_known = registers->fp_known;
+
+	switch (rule->kind) {
+	case TG_RULE_UNKNOWN:
+		return TG_STEP_UNKNOWN;
+	case TG_RULE_OUTERMOST:
+		return TG_STEP_OUTERMOST;
+	case TG_RULE_SIGNAL:
+		return tg_step_signal(registers);
+	case TG_RULE_PLT:
+		cfa = registers->sp + 8 + ((registers->pc & 15) >= rule->reg ? 8 : 0);
+		break;
+	case TG_RULE_REGISTER:
+	case TG_RULE_DEREF:
+		if (rule->reg == TG_DWARF_RSP)
+			cfa = registers->sp;
+		else if (rule->reg == TG_DWARF_RBP && fp_known)
+			cfa = fp;
+		else if (rule->reg != TG_DWARF_RBP && other)
+			cfa = *other;
+		else
+			return TG_STEP_UNSUPPORTED;
+		cfa += (s64)rule->cfa_offset;
+		if (rule->kind == TG_RULE_DEREF) {
+			if (tg_read_user(&cfa, sizeof(cfa), cfa))
+				return TG_STEP_UNREADABLE;
+			cfa += (s64)rule->cfa_added;
+		}
+		break;
+	default:
+		return TG_STEP_UNSUPPORTED;
+	}
+	/* Stacks grow down; only a signal may lead to another stack. */
+	if (cfa <= registers->sp)
+		return TG_STEP_NO_PROGRESS;
+	if (tg_read_user(&pc, sizeof(pc), cfa - 8))
+		return TG_STEP_UNREADABLE;
+	switch (rule->frame_pointer) {
+	case TG_PLACE_AT_CFA:
+		fp_known = !tg_read_user(&fp, sizeof(fp), cfa + (s64)rule->frame_pointer_offset);
+		break;
+	case TG_PLACE_AT_FRAME_POINTER:
+		fp_known = fp_known && !tg_read_user(&fp, sizeof(fp), fp + (s64)rule->frame_pointer_offset);
+		break;
+	case TG_PLACE_LOST:
+		fp_known = 0;
+		break;
+	}
+	registers->pc = pc;
+	registers->sp = cfa;
+	registers->fp = fp;
+	registers->fp_known = fp_known;
+	registers->exact = 0;
+	return pc ? TG_STEP_DONE : TG_STEP_OUTERMOST;
+}
+
+#endif

@@ -1,0 +1,213 @@
+//! Call frame information into a table.
+
+use crate::entries::{Entries, Function};
+use crate::table::TableWriter;
+use crate::translate::Translation;
+use crate::{Arch, Error, Rule, RuleBook, Table};
+use gimli::{BaseAddresses, DebugFrame, EhFrame, Reader, UnwindContext, UnwindSection};
+
+/// The sections of a binary that describe its frames, at the addresses that they are linked to stand at.
+#[derive(Clone, Debug)]
+pub struct Sections<R> {
+    /// `.eh_frame` and where it stands.
+    pub eh_frame: Option<(R, u64)>,
+    /// `.debug_frame`, which is taken for functions that `.eh_frame` does not describe.
+    pub debug_frame: Option<R>,
+    /// Where `.text` stands.
+    pub text: u64,
+    /// Where `.got` stands.
+    pub got: u64,
+}
+
+/// A table, and what could not be put into it.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The table.
+    pub table: Table,
+    /// Functions that it describes.
+    pub functions: u64,
+    /// Entries and functions that could not be read to their end.
+    pub damaged: u64,
+    /// Rows that are beyond what a rule can say.
+    pub unsupported: u64,
+}
+
+/// Gaps up to this many bytes are the padding between functions, where nothing runs.
+const MAX_PADDING: u64 = 15;
+
+/// Makes the table of a binary.
+///
+/// # Errors
+///
+/// If a section makes no sense from its first entry on, or the binary is beyond the limits of a table. A binary without
+/// either section has an empty table.
+pub fn compile<R>(arch: Arch, sections: Sections<R>, book: &mut RuleBook) -> Result<Compiled, Error>
+where
+    R: Reader,
+    R::Offset: std::hash::Hash,
+{
+    let bases = BaseAddresses::default().set_text(sections.text).set_got(sections.got);
+    let mut eh_frame = sections.eh_frame.map(|(bytes, address)| {
+        let mut section = EhFrame::from(bytes);
+        section.set_address_size(arch.address_bytes());
+        Entries::new(section, bases.clone().set_eh_frame(address))
+    });
+    let mut debug_frame = sections.debug_frame.map(|bytes| {
+        let mut section = DebugFrame::from(bytes);
+        section.set_address_size(arch.address_bytes());
+        Entries::new(section, bases)
+    });
+    let (first, first_damaged) = functions(eh_frame.as_mut())?;
+    let (second, second_damaged) = functions(debug_frame.as_mut())?;
+    let mut compiler = Compiler {
+        arch,
+        book,
+        writer: TableWriter::new(lowest(&first, &second)),
+        context: UnwindContext::new(),
+        end: None,
+        result: Compiled {
+            table: Table::default(),
+            functions: 0,
+            damaged: first_damaged + second_damaged,
+            unsupported: 0,
+        },
+    };
+    for source in merge(&first, &second) {
+        match (source, &mut eh_frame, &mut debug_frame) {
+            (Source::EhFrame(function), Some(entries), _) => compiler.function(entries, function)?,
+            (Source::DebugFrame(function), _, Some(entries)) => compiler.function(entries, function)?,
+            _ => {}
+        }
+    }
+    compiler.finish()
+}
+
+fn functions<S: UnwindSection<R>, R: Reader>(
+    entries: Option<&mut Entries<S, R>>,
+) -> Result<(Vec<Function<R::Offset>>, u64), Error>
+where
+    R::Offset: std::hash::Hash,
+{
+    entries.map_or(Ok((Vec::new(), 0)), Entries::functions)
+}
+
+fn lowest<O>(first: &[Function<O>], second: &[Function<O>]) -> u64 {
+    let starts = first.first().into_iter().chain(second.first()).map(|function| function.start);
+    starts.min().unwrap_or(0)
+}
+
+enum Source<'a, O> {
+    EhFrame(&'a Function<O>),
+    DebugFrame(&'a Function<O>),
+}
+
+/// All functions by address; those of the second list only where the first has none.
+fn merge<'a, O>(first: &'a [Function<O>], second: &'a [Function<O>]) -> impl Iterator<Item = Source<'a, O>> {
+    let mut first = first.iter().peekable();
+    let mut second = second.iter().peekable();
+    let mut end = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let next = first.peek().map_or(u64::MAX, |function| function.start);
+            match second.peek() {
+                Some(function) if function.start < end => _ = second.next(),
+                Some(function) if function.start < next && function.end <= next => {
+                    return second.next().map(Source::DebugFrame);
+                }
+                Some(function) if function.start < next => _ = second.next(),
+                _ => {
+                    let function = first.next()?;
+                    end = function.end;
+                    return Some(Source::EhFrame(function));
+                }
+            }
+        }
+    })
+}
+
+struct Compiler<'a, R: Reader> {
+    arch: Arch,
+    book: &'a mut RuleBook,
+    writer: TableWriter,
+    context: UnwindContext<R::Offset>,
+    /// Where the function before ends.
+    end: Option<u64>,
+    result: Compiled,
+}
+
+impl<R: Reader> Compiler<'_, R>
+where
+    R::Offset: std::hash::Hash,
+{
+    fn function<S: UnwindSection<R>>(
+        &mut self,
+        entries: &mut Entries<S, R>,
+        function: &Function<R::Offset>,
+    ) -> Result<(), Error> {
+        if let Some(end) = self.end.filter(|end| function.start.saturating_sub(*end) > MAX_PADDING) {
+            self.put(end, Rule::Unknown)?;
+        }
+        self.end = Some(function.end);
+        self.result.functions += 1;
+        if self.rows(entries, function)?.is_none() {
+            self.result.damaged += 1;
+        }
+        Ok(())
+    }
+
+    /// The rows of a function; none if they do not make sense to the end.
+    fn rows<S: UnwindSection<R>>(
+        &mut self,
+        entries: &mut Entries<S, R>,
+        function: &Function<R::Offset>,
+    ) -> Result<Option<()>, Error> {
+        let mut done = function.start;
+        let outcome = (|| {
+            let Ok(entry) = entries.entry(function) else { return Ok(None) };
+            let translation = Translation {
+                arch: self.arch,
+                section: &entries.section,
+                encoding: entry.cie().encoding(),
+                signal_trampoline: entry.is_signal_trampoline(),
+            };
+            let mut context = std::mem::take(&mut self.context);
+            let Ok(mut rows) = entry.rows(&entries.section, &entries.bases, &mut context) else {
+                return Ok(None);
+            };
+            loop {
+                let row = match rows.next_row() {
+                    Ok(Some(row)) => row,
+                    Ok(None) => break,
+                    Err(_) => return Ok(None),
+                };
+                // An entry that goes back, or beyond its own end, would break the order of the table.
+                if row.start_address() >= function.end || row.start_address() < done {
+                    return Ok(None);
+                }
+                done = row.start_address();
+                let rule = translation.rule::<R>(row);
+                self.result.unsupported += u64::from(rule == Rule::Unsupported);
+                self.put(done, rule)?;
+            }
+            self.context = context;
+            Ok(Some(()))
+        })();
+        if matches!(outcome, Ok(None)) {
+            self.put(done, Rule::Unsupported)?;
+        }
+        outcome
+    }
+
+    fn put(&mut self, address: u64, rule: Rule) -> Result<(), Error> {
+        let number = self.book.number(rule);
+        self.writer.push(address, number)
+    }
+
+    fn finish(mut self) -> Result<Compiled, Error> {
+        if let Some(end) = self.end {
+            self.put(end, Rule::Unknown)?;
+        }
+        self.result.table = self.writer.finish()?;
+        Ok(self.result)
+    }
+}

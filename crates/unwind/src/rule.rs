@@ -1,0 +1,171 @@
+//! How to get from a frame to its caller's.
+
+use gimli::Register;
+
+/// How to get from a frame to its caller's, in one range of addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Rule {
+    /// Nothing is known of this range; frame pointers may do.
+    Unknown,
+    /// The outermost frame: there is no caller.
+    Outermost,
+    /// The frame that the kernel puts under a signal handler: the interrupted registers lie on the stack.
+    Signal,
+    /// Call frame information that is beyond what a rule can say.
+    Unsupported,
+    /// The usual.
+    Frame {
+        /// The canonical frame address: the caller's stack pointer at the call.
+        cfa: Cfa,
+        /// The caller's frame pointer.
+        frame_pointer: SavedRegister,
+        /// Where it goes on in the caller.
+        return_address: ReturnAddress,
+    },
+}
+
+/// The canonical frame address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Cfa {
+    /// `register + offset`.
+    Register {
+        /// The DWARF number of the register.
+        register: u8,
+        /// The distance, in bytes.
+        offset: i32,
+    },
+    /// `*(register + offset) + added`: a function that aligns its stack keeps the address there.
+    Deref {
+        /// The DWARF number of the register.
+        register: u8,
+        /// The distance of the place, in bytes.
+        offset: i32,
+        /// What is added to what is found there.
+        added: i16,
+    },
+    /// An entry of the procedure linkage table: `rsp + 8`, and 8 more from byte `threshold` of the 16 on.
+    Plt {
+        /// The offset within the entry from which on its push has been done.
+        threshold: u8,
+    },
+}
+
+/// The caller's value of a register.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SavedRegister {
+    /// It is still in the register.
+    Same,
+    /// At `CFA + offset`.
+    AtCfa(i16),
+    /// At `frame pointer + offset`, the frame pointer being this frame's.
+    AtFramePointer(i16),
+    /// It is lost.
+    Lost,
+}
+
+/// Where it goes on in the caller.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ReturnAddress {
+    /// At `CFA + offset`; on x86 always at -8.
+    AtCfa(i16),
+    /// In the link register: a function on Arm that calls no other.
+    InLinkRegister,
+}
+
+impl Cfa {
+    pub(crate) fn register(register: Register, offset: i64) -> Option<Self> {
+        Some(Self::Register { register: number(register)?, offset: offset.try_into().ok()? })
+    }
+
+    pub(crate) fn deref(register: Register, offset: i64, added: i64) -> Option<Self> {
+        let (offset, added) = (offset.try_into().ok()?, added.try_into().ok()?);
+        Some(Self::Deref { register: number(register)?, offset, added })
+    }
+}
+
+fn number(register: Register) -> Option<u8> {
+    u8::try_from(register.0).ok()
+}
+
+/// A rule as the kernel side reads it; `c/unwind_table.h` has the same layout.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct RawRule {
+    /// What kind of rule it is.
+    pub kind: u8,
+    /// The register of the canonical frame address, or a threshold.
+    pub register: u8,
+    /// Where the frame pointer is.
+    pub frame_pointer: u8,
+    /// Where the return address is.
+    pub return_address: u8,
+    /// Of the canonical frame address.
+    pub cfa_offset: i32,
+    /// Added to what is found at the place of the canonical frame address.
+    pub cfa_added: i16,
+    /// Of the frame pointer's place.
+    pub frame_pointer_offset: i16,
+    /// Of the return address's place.
+    pub return_address_offset: i16,
+    /// Always 0.
+    pub unused: i16,
+}
+
+/// Values of [`RawRule::kind`].
+pub(crate) mod kind {
+    pub(crate) const UNKNOWN: u8 = 0;
+    pub(crate) const REGISTER: u8 = 1;
+    pub(crate) const DEREF: u8 = 2;
+    pub(crate) const PLT: u8 = 3;
+    pub(crate) const SIGNAL: u8 = 4;
+    pub(crate) const OUTERMOST: u8 = 5;
+    pub(crate) const UNSUPPORTED: u8 = 6;
+}
+
+/// Values of [`RawRule::frame_pointer`] and [`RawRule::return_address`].
+pub(crate) mod place {
+    pub(crate) const SAME: u8 = 0;
+    pub(crate) const AT_CFA: u8 = 1;
+    pub(crate) const AT_FRAME_POINTER: u8 = 2;
+    pub(crate) const LOST: u8 = 3;
+}
+
+impl From<Rule> for RawRule {
+    fn from(rule: Rule) -> Self {
+        let only = |kind| Self { kind, ..Self::default() };
+        match rule {
+            Rule::Unknown => only(kind::UNKNOWN),
+            Rule::Outermost => only(kind::OUTERMOST),
+            Rule::Signal => only(kind::SIGNAL),
+            Rule::Unsupported => only(kind::UNSUPPORTED),
+            Rule::Frame { cfa, frame_pointer, return_address } => {
+                let (kind, register, cfa_offset, cfa_added) = match cfa {
+                    Cfa::Register { register, offset } => (kind::REGISTER, register, offset, 0),
+                    Cfa::Deref { register, offset, added } => (kind::DEREF, register, offset, added),
+                    Cfa::Plt { threshold } => (kind::PLT, threshold, 8, 0),
+                };
+                let (frame_pointer, frame_pointer_offset) = match frame_pointer {
+                    SavedRegister::Same => (place::SAME, 0),
+                    SavedRegister::AtCfa(offset) => (place::AT_CFA, offset),
+                    SavedRegister::AtFramePointer(offset) => (place::AT_FRAME_POINTER, offset),
+                    SavedRegister::Lost => (place::LOST, 0),
+                };
+                let (return_address, return_address_offset) = match return_address {
+                    ReturnAddress::AtCfa(offset) => (place::AT_CFA, offset),
+                    ReturnAddress::InLinkRegister => (place::SAME, 0),
+                };
+                Self {
+                    kind,
+                    register,
+                    frame_pointer,
+                    return_address,
+                    cfa_offset,
+                    cfa_added,
+                    frame_pointer_offset,
+                    return_address_offset,
+                    unused: 0,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The tables of real binaries, row by row: what gimli computes from the same registers and memory, the kernel side
+//! must arrive at as well.
+
+use crate::kernel_side::{self, Registers, Step};
+use gimli::{
+    BaseAddresses, CfaRule, EhFrame, EndianSlice, EvaluationResult, LittleEndian, RegisterRule,
+    UnwindContext, UnwindSection, Value, X86_64,
+};
+use object::{Object, ObjectSection};
+use std::path::Path;
+use telegen_unwind::{Arch, Compiled, RuleBook, Sections, compile};
+
+type Bytes<'a> = EndianSlice<'a, LittleEndian>;
+
+/// Memory all of whose words look like addresses on a stack above the present frame, and differ.
+fn word(address: u64) -> u64 {
+    0x7100_0000_0000 + (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 36 << 3)
+}
+
+/// Any register but the stack pointer holds an address well above it.
+fn register(number: u16) -> u64 {
+    let above = if number == X86_64::RSP.0 { 0 } else { 0x1000_0000 + u64::from(number) * 0x11_0000 };
+    0x7000_0000_0000 + above
+}
+
+struct Binary<'a> {
+    frame: EhFrame<Bytes<'a>>,
+    bases: BaseAddresses,
+    compiled: Compiled,
+    book: RuleBook,
+}
+
+#[derive(Default, Debug)]
+struct Tally {
+    rows: u64,
+    outermost: u64,
+    signal: u64,
+    unsupported: u64,
+}
+
+impl<'a> Binary<'a> {
+    fn read(file: &object::File<'a>) -> Self {
+        let address = |name| file.section_by_name(name).map_or(0, |section| section.address());
+        let section = file.section_by_name(".eh_frame").expect("call frame information");
+        let bytes = EndianSlice::new(section.data().expect("its bytes"), LittleEndian);
+        let bases = BaseAddresses::default()
+            .set_eh_frame(section.address())
+            .set_text(address(".text"))
+            .set_got(address(".got"));
+        let mut book = RuleBook::new(RuleBook::MAX_RULES);
+        let sections = Sections {
+            eh_frame: Some((bytes, section.address())),
+            debug_frame: None,
+            text: address(".text"),
+            got: address(".got"),
+        };
+        let compiled = compile(Arch::X86_64, sections, &mut book).expect("a table");
+        Self { frame: EhFrame::from(bytes), bases, compiled, book }
+    }
+
+    /// Every row of every function, at its first and at its last address.
+    fn compare(&self) -> Tally {
+        let mut tally = Tally::default();
+        let mut entries = self.frame.entries(&self.bases);
+        let mut context = UnwindContext::new();
+        while let Some(entry) = entries.next().expect("an entry") {
+            let gimli::CieOrFde::Fde(partial) = entry else { continue };
+            let fde = partial.parse(EhFrame::cie_from_offset).expect("a function");
+            let mut rows = fde.rows(&self.frame, &self.bases, &mut context).expect("its rows");
+            while let Some(row) = rows.next_row().expect("a row") {
+                let (first, last) = (row.start_address(), row.end_address() - 1);
+                if row.start_address() >= fde.end_address() || last < first {
+                    continue;
+                }
+                tally.rows += 1;
+                for pc in [first, last] {
+                    self.compare_at(pc, row, &fde, &mut tally);
+                }
+            }
+        }
+        tally
+    }
+
+    fn compare_at(
+        &self,
+        pc: u64,
+        row: &gimli::UnwindTableRow<usize>,
+        fde: &gimli::FrameDescriptionEntry<Bytes<'_>>,
+        tally: &mut Tally,
+    ) {
+        let number = self.compiled.table.find(pc);
+        assert_eq!(kernel_side::find(&self.compiled.table, pc), number, "at {pc:#x}");
+        let rule = &self.book.rules()[usize::from(number.0)];
+        let before = Registers { pc, sp: register(7), fp: Some(register(6)) };
+        let other = (rule.register != 7).then(|| register(rule.register.into()));
+        let (step, after) = kernel_side::step(rule, before, other, &|address| Some(word(address)));
+        if row.register(X86_64::RA) == Some(RegisterRule::Undefined) {
+            tally.outermost += 1;
+            assert_eq!(step, Step::Outermost, "at {pc:#x}");
+            return;
+        }
+        if step == Step::Unsupported {
+            tally.unsupported += 1;
+            return;
+        }
+        let cfa = match row.cfa() {
+            CfaRule::RegisterAndOffset { register: base, offset } => {
+                register(base.0).wrapping_add_signed(*offset)
+            }
+            CfaRule::Expression(expression) => self.evaluate(expression, fde, pc, None),
+        };
+        if fde.is_signal_trampoline() && row.register(X86_64::RA) != Some(RegisterRule::Offset(-8)) {
+            tally.signal += 1;
+        }
+        let value = |number| match row.register(number) {
+            None | Some(RegisterRule::SameValue) => Some(register(number.0)),
+            Some(RegisterRule::Offset(offset)) => Some(word(cfa.wrapping_add_signed(offset))),
+            Some(RegisterRule::Expression(expression)) => {
+                Some(word(self.evaluate(&expression, fde, pc, Some(cfa))))
+            }
+            _ => None,
+        };
+        assert_eq!(step, Step::Done, "at {pc:#x}: {rule:?}");
+        assert_eq!(after.sp, cfa, "stack pointer at {pc:#x}: {rule:?} for {row:?}");
+        assert_eq!(Some(after.pc), value(X86_64::RA), "return address at {pc:#x}: {rule:?} for {row:?}");
+        if after.fp.is_some() {
+            assert_eq!(after.fp, value(X86_64::RBP), "frame pointer at {pc:#x}: {rule:?} for {row:?}");
+        } else {
+            assert_eq!(value(X86_64::RBP), None, "frame pointer lost at {pc:#x}: {rule:?} for {row:?}");
+        }
+    }
+
+    fn evaluate(
+        &self,
+        expression: &gimli::UnwindExpression<usize>,
+        fde: &gimli::FrameDescriptionEntry<Bytes<'_>>,
+        pc: u64,
+        start: Option<u64>,
+    ) -> u64 {
+        let expression = expression.get(&self.frame).expect("an expression");
+        let mut evaluation = expression.evaluation(fde.cie().encoding());
+        if let Some(start) = start {
+            evaluation.set_initial_value(start);
+        }
+        let mut result = evaluation.evaluate().expect("it can be evaluated");
+        loop {
+            result = match result {
+                EvaluationResult::Complete => break,
+                EvaluationResult::RequiresRegister { register: number, .. } => {
+                    let value = if number == X86_64::RA { pc } else { register(number.0) };
+                    evaluation.resume_with_register(Value::Generic(value)).expect("a register")
+                }
+                EvaluationResult::RequiresMemory { address, .. } => {
+                    evaluation.resume_with_memory(Value::Generic(word(address))).expect("memory")
+                }
+                other => panic!("{other:?}"),
+            };
+        }
+        let pieces = evaluation.result();
+        match pieces.first().expect("a piece").location {
+            gimli::Location::Address { address } => address,
+            ref other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn compare(path: &Path) -> (Tally, Compiled, usize) {
+    let bytes = std::fs::read(path).expect("a file");
+    let file = object::File::parse(&*bytes).expect("an ELF file");
+    let binary = Binary::read(&file);
+    let tally = binary.compare();
+    (tally, binary.compiled, binary.book.rules().len())
+}
+
+/// The paths of all files that this test has mapped executable: itself, the C library, the loader.
+fn mapped() -> Vec<std::path::PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("this process's mappings");
+    let executable = maps.lines().filter(|line| line.split_whitespace().nth(1) == Some("r-xp"));
+    executable.filter_map(|line| Some(line.get(line.find('/')?..)?.into())).collect()
+}
+
+#[test]
+fn every_row_of_every_function_leads_where_gimli_says() {
+    let candidates = [
+        "/usr/bin/python3",
+        "/usr/bin/node",
+        "/usr/bin/perl",
+        "/usr/bin/bash",
+        "/usr/lib/x86_64-linux-gnu/libstdc++.so.6",
+        "/usr/lib/x86_64-linux-gnu/libcrypto.so.3",
+    ];
+    let mut files = mapped();
+    assert!(files.len() >= 3, "{files:?}");
+    files.extend(candidates.iter().map(Into::into).filter(|path: &std::path::PathBuf| path.exists()));
+    let machines = std::fs::read_dir("/usr/lib/jvm").into_iter().flatten().flatten();
+    files.extend(machines.map(|java| java.path().join("lib/server/libjvm.so")).filter(|path| path.exists()));
+    let mut signals = 0;
+    for path in &files {
+        let (tally, compiled, rules) = compare(path);
+        println!(
+            "{}: {tally:?}, {} functions, {} rows in {} KiB, {rules} rules",
+            path.display(),
+            compiled.functions,
+            compiled.table.rows(),
+            compiled.table.blocks()
+        );
+        assert!(tally.rows > 500, "{}: {tally:?}", path.display());
+        assert_eq!(compiled.damaged, 0, "{}", path.display());
+        // The last instructions of `__builtin_eh_return`, which keep the return address in a register, are a few rows.
+        assert!(tally.unsupported <= 8 + tally.rows / 2_000, "{}: {tally:?}", path.display());
+        signals += tally.signal;
+    }
+    assert!(signals > 0, "the C library has a signal trampoline");
+}

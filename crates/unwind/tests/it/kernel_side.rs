@@ -1,0 +1,87 @@
+//! The kernel side's search and step, compiled for user space.
+#![allow(unsafe_code)]
+
+use std::ffi::{c_int, c_void};
+use telegen_unwind::{BLOCK_BYTES, RawRule, RuleId, Table};
+
+#[link(name = "telegen_unwind_native", kind = "static")]
+unsafe extern "C" {
+    fn tg_native_find(bytes: *const u8, blocks: u32, position: u32) -> u32;
+    fn tg_native_step(
+        rule: *const RawRule,
+        state: *mut u64,
+        other: *const u64,
+        read: unsafe extern "C" fn(*mut c_void, u64, *mut u64) -> c_int,
+        context: *mut c_void,
+    ) -> c_int;
+}
+
+/// What a step came to; the numbers are those of `enum tg_step`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Step {
+    Done,
+    Outermost,
+    Unknown,
+    Unsupported,
+    Unreadable,
+    NoProgress,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Registers {
+    pub(crate) pc: u64,
+    pub(crate) sp: u64,
+    /// None if it is lost.
+    pub(crate) fp: Option<u64>,
+}
+
+/// The rule at an address, as the kernel side finds it.
+pub(crate) fn find(table: &Table, address: u64) -> RuleId {
+    let Some(position) = address.checked_sub(table.base()).and_then(|at| u32::try_from(at).ok()) else {
+        return RuleId::UNKNOWN;
+    };
+    let bytes = table.bytes();
+    assert_eq!(bytes.len() % BLOCK_BYTES, 0);
+    // SAFETY: the blocks are all within the slice.
+    RuleId(unsafe { tg_native_find(bytes.as_ptr(), table.blocks() as u32, position) } as u16)
+}
+
+/// Memory: the word at an address, if it can be read.
+pub(crate) type Memory<'a> = &'a dyn Fn(u64) -> Option<u64>;
+
+/// The caller of a frame, as the kernel side steps to it.
+pub(crate) fn step(
+    rule: &RawRule,
+    registers: Registers,
+    other: Option<u64>,
+    mut memory: Memory<'_>,
+) -> (Step, Registers) {
+    unsafe extern "C" fn read(context: *mut c_void, address: u64, word: *mut u64) -> c_int {
+        // SAFETY: the context is the pointer to the memory that `step` has handed over, and `word` one on its stack.
+        let (memory, word) = unsafe { (*context.cast::<Memory<'_>>(), &mut *word) };
+        match memory(address) {
+            Some(value) => {
+                *word = value;
+                0
+            }
+            None => -1,
+        }
+    }
+    let mut state =
+        [registers.pc, registers.sp, registers.fp.unwrap_or(0), u64::from(registers.fp.is_some())];
+    let other = other.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    let context = std::ptr::from_mut(&mut memory).cast();
+    // SAFETY: all pointers live until the call returns; it keeps none.
+    let outcome = unsafe { tg_native_step(rule, state.as_mut_ptr(), other, read, context) };
+    let outcome = match outcome {
+        0 => Step::Done,
+        1 => Step::Outermost,
+        2 => Step::Unknown,
+        3 => Step::Unsupported,
+        4 => Step::Unreadable,
+        5 => Step::NoProgress,
+        other => panic!("no such outcome: {other}"),
+    };
+    let fp = (state[3] != 0).then_some(state[2]);
+    (outcome, Registers { pc: state[0], sp: state[1], fp })
+}

@@ -1,0 +1,70 @@
+//! Any rows, against a naive search among them.
+
+use crate::kernel_side;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use telegen_unwind::{RuleId, Table};
+
+/// Rows as functions leave them: mostly a few bytes apart, now and then far, so that pages are full, sparse and empty.
+fn rows() -> impl Strategy<Value = BTreeMap<u64, RuleId>> {
+    let step = prop_oneof![8 => 1u64..24, 1 => 1u64..5_000, 1 => 1u64..300_000];
+    let rule = prop_oneof![1 => Just(0u16), 4 => 1u16..9, 1 => any::<u16>()];
+    (0u64..1 << 40, proptest::collection::vec((step, rule), 1..3_000)).prop_map(|(start, steps)| {
+        let mut address = start;
+        steps
+            .into_iter()
+            .map(|(step, rule)| {
+                address += step;
+                (address, RuleId(rule))
+            })
+            .collect()
+    })
+}
+
+fn naive(rows: &BTreeMap<u64, RuleId>, address: u64) -> RuleId {
+    rows.range(..=address).next_back().map_or(RuleId::UNKNOWN, |(_, rule)| *rule)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn every_row_is_found_up_to_the_next(rows in rows()) {
+        let end = *rows.keys().next_back().expect("at least one");
+        let table = Table::of_rows(rows.clone().into_iter().chain([(end + 10, RuleId::UNKNOWN)])).expect("within limits");
+        for &address in rows.keys() {
+            for address in [address.wrapping_sub(1), address, address + 1, address | 0xffff, (address | 0xffff) + 1] {
+                let expected = if address >= end + 10 { RuleId::UNKNOWN } else { naive(&rows, address) };
+                prop_assert_eq!(table.find(address), expected, "{:#x}", address);
+                prop_assert_eq!(kernel_side::find(&table, address), expected, "{:#x}", address);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_full_of_rows_takes_all_its_blocks() {
+    let rows = (0..0x2_0000u64).map(|address| (0x7000_0000 + address, RuleId(1 + (address % 60_000) as u16)));
+    let table = Table::of_rows(rows).expect("within limits");
+    assert_eq!(table.rows(), 0x2_0000);
+    assert_eq!(table.blocks(), 1 + 512);
+    for address in [0u64, 1, 0xfffe, 0xffff, 0x1_0000, 0x1_ffff] {
+        let rule = RuleId(1 + (address % 60_000) as u16);
+        assert_eq!(table.find(0x7000_0000 + address), rule);
+        assert_eq!(kernel_side::find(&table, 0x7000_0000 + address), rule);
+    }
+}
+
+#[test]
+fn a_table_without_rows_has_no_blocks() {
+    let table = Table::of_rows([]).expect("nothing is within limits");
+    assert_eq!((table.blocks(), table.rows()), (0, 0));
+    assert_eq!(table.find(0), RuleId::UNKNOWN);
+    assert_eq!(kernel_side::find(&table, 0), RuleId::UNKNOWN);
+}
+
+#[test]
+fn a_span_beyond_four_gibibytes_is_refused() {
+    let error = Table::of_rows([(0, RuleId(2)), (1 << 33, RuleId(3))]).expect_err("it is too large");
+    assert!(error.to_string().contains("pages of code"), "{error}");
+}
