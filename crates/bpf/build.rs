@@ -5,7 +5,10 @@ use std::env;
 use std::path::PathBuf;
 
 fn main() {
+    // The search in unwind tables, which the room of the tables compiles for user space too.
+    let tables = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../unwind/c");
     println!("cargo:rerun-if-changed=c");
+    println!("cargo:rerun-if-changed={}", tables.display());
     let object = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("telegen.bpf.o");
     let arch = match env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets the target").as_str() {
         "x86_64" => "x86",
@@ -19,7 +22,7 @@ fn main() {
         .clang(clang)
         // Fetching atomics need the third revision of the instruction set (kernel 5.12).
         .clang_args(["-mcpu=v3", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-O2"])
-        .clang_args([format!("-D__TARGET_ARCH_{arch}")])
+        .clang_args([format!("-D__TARGET_ARCH_{arch}"), format!("-I{}", tables.display())])
         .build()
         .unwrap_or_else(|error| panic!("clang (14 or newer) must compile the BPF programs: {error:?}"));
 }

@@ -56,6 +56,7 @@ enum tg_event_kind {
 	TG_EVENT_EXIT = 3,
 	TG_EVENT_RENAME = 4,
 	TG_EVENT_FIRST_SAMPLE = 5,
+	TG_EVENT_REMAPPED = 6,
 };
 
 /* A record of `tg_events`; exec's is followed by the path and argv[0], neither NUL-terminated. */
@@ -97,9 +98,56 @@ struct tg_scanned_argv0 {
 };
 _Static_assert(sizeof(struct tg_scanned_argv0) == 16, "layout shared with abi.rs");
 
-#define TG_SAMPLE_USER_TRUNCATED 0x1
-#define TG_SAMPLE_USER_FAILED 0x2
-#define TG_SAMPLE_KERNEL_TRUNCATED 0x4
+/* Tables of binaries, rules, and parts of lists of mappings that there may be. */
+#define TG_MAX_TABLES 8192
+#define TG_MAX_RULES 16384
+#define TG_MAX_PARTS 65536
+/* Ranges of a part; levels of the tree of an image's parts, so that it has no more than 255. */
+#define TG_PART_RANGES 32
+#define TG_PART_LEVELS 8
+/* Instead of the number of a table: there is none, and there will be one. */
+#define TG_TABLE_NONE 0xffffffff
+#define TG_TABLE_AWAITED 0xfffffffe
+
+/* An executable mapping. */
+struct tg_range {
+	u64 start;
+	u64 end;
+	u32 position; /* of its start, in the table */
+	u32 table;
+};
+_Static_assert(sizeof(struct tg_range) == 24, "layout shared with abi.rs");
+
+/* Some of an image's executable mappings, ascending; unused ones stand at the end of the address space. */
+struct tg_mapped {
+	u64 low; /* addresses below are in the left part, … */
+	u64 high; /* … from here on in the right one */
+	u64 exec_pages; /* in part 0: how many the address space has had since the list was made; 0 until a tick has looked */
+	u8 left; /* 0 if there is none */
+	u8 right;
+	u8 told; /* in part 0: user space knows that it has changed since */
+	u8 unused[5];
+	struct tg_range ranges[TG_PART_RANGES];
+};
+_Static_assert(sizeof(struct tg_mapped) == 32 + 24 * TG_PART_RANGES, "layout shared with abi.rs");
+
+/* Why the user stack of a sample ends where it does; the first ones are outcomes of a step. */
+enum tg_ending {
+	TG_ENDING_NONE = 0, /* there is no user stack */
+	TG_ENDING_OUTERMOST = 1, /* it is whole */
+	TG_ENDING_NO_RULE = 2,
+	TG_ENDING_UNSUPPORTED = 3,
+	TG_ENDING_UNREADABLE = 4,
+	TG_ENDING_NO_PROGRESS = 5,
+	TG_ENDING_UNMAPPED = 6, /* the caller's address is no code */
+	TG_ENDING_TRUNCATED = 7, /* it is longer than what is taken */
+};
+
+#define TG_SAMPLE_KERNEL_TRUNCATED 0x1
+/* Frame pointers stood in for a table that was not there yet. */
+#define TG_SAMPLE_NOT_READY 0x2
+/* enum tg_ending */
+#define TG_SAMPLE_ENDING_SHIFT 8
 
 /* A record of a sample ring; followed by the user frames, then the kernel frames, each leaf first. */
 struct tg_sample {

@@ -11,6 +11,8 @@
 #include "lifecycle.h"
 #include "scan.h"
 #include "decision.h"
+#include "unwind_table.h"
+#include "unwind.h"
 #include "tick.h"
 
 /* Most helpers used here are for GPL-compatible programs only. */

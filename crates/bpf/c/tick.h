@@ -7,6 +7,7 @@
 struct tg_sample_scratch {
 	struct tg_sample sample;
 	u64 frames[TG_MAX_USER_FRAMES + TG_MAX_KERNEL_FRAMES];
+	struct tg_walk walk;
 };
 
 struct {
@@ -16,25 +17,118 @@ struct {
 	__type(value, struct tg_sample_scratch);
 } tg_sample_scratch SEC(".maps");
 
-/*
- * The user stack, leaf first: the place of the unwinder. For now the kernel's own walk along frame pointers. Returns
- * the number of frames, at most TG_MAX_USER_FRAMES.
- */
-static __always_inline u32 tg_user_stack(struct bpf_perf_event_data *ctx, struct tg_sample_scratch *scratch)
+static __always_inline struct tg_sample_scratch *tg_sample_at_hand(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&tg_sample_scratch, &zero);
+}
+
+#if defined(__TARGET_ARCH_x86)
+/* The registers of user space: those of the tick, or those that entering the kernel has saved. */
+static __always_inline void tg_interrupted(struct bpf_perf_event_data *ctx, struct task_struct *task,
+					   struct tg_walk *walk)
+{
+	if ((s64)TG_IP(ctx) >= 0) {
+		walk->interrupted = ctx->regs;
+	} else if (bpf_probe_read_kernel(&walk->interrupted, sizeof(walk->interrupted),
+					 (const void *)bpf_task_pt_regs(task))) {
+		walk->interrupted.ip = 0;
+	}
+	walk->registers.pc = walk->interrupted.ip;
+	walk->registers.sp = walk->interrupted.sp;
+	walk->registers.fp = walk->interrupted.bp;
+	walk->registers.exact = 1;
+	walk->registers.fp_known = 1;
+}
+
+/* One frame up; 1 when the walk is over. */
+static long tg_walk_on(u32 nth, void *unused)
+{
+	struct tg_sample_scratch *scratch = tg_sample_at_hand();
+	struct tg_walk *walk;
+	u32 outcome, at;
+
+	if (!scratch)
+		return 1;
+	walk = &scratch->walk;
+	outcome = tg_step_up(walk);
+	if (outcome != TG_STEP_DONE) {
+		walk->ending = outcome;
+		return 1;
+	}
+	walk->depth++;
+	at = walk->frames;
+	if (at >= walk->most || at >= TG_MAX_USER_FRAMES) {
+		walk->ending = TG_ENDING_TRUNCATED;
+		return 1;
+	}
+	/* A return address is the one behind the call: so that this holds for every frame but the first, an exact one is moved. */
+	scratch->frames[at] = walk->registers.exact ? walk->registers.pc + 1 : walk->registers.pc;
+	walk->frames = at + 1;
+	return 0;
+}
+
+/* The user stack, leaf first. Returns the number of frames, at most TG_MAX_USER_FRAMES. */
+static __always_inline u32 tg_user_stack(struct bpf_perf_event_data *ctx, struct task_struct *task,
+					 struct tg_sample_scratch *scratch, u64 word)
+{
+	struct tg_walk *walk = &scratch->walk;
+
+	walk->key = word >> TG_TOKEN_SHIFT << 8;
+	walk->range.start = walk->range.end = 0;
+	walk->most = tg_user_frames;
+	walk->depth = 0;
+	walk->not_ready = false;
+	walk->ending = TG_ENDING_TRUNCATED;
+	tg_interrupted(ctx, task, walk);
+	scratch->frames[0] = walk->registers.pc;
+	walk->frames = 1;
+	bpf_loop(TG_MAX_USER_FRAMES, tg_walk_on, NULL, 0);
+	if (walk->not_ready)
+		scratch->sample.flags |= TG_SAMPLE_NOT_READY;
+	scratch->sample.flags |= walk->ending << TG_SAMPLE_ENDING_SHIFT;
+	return walk->frames <= TG_MAX_USER_FRAMES ? walk->frames : TG_MAX_USER_FRAMES;
+}
+
+/* Tells user space, once, that an image has mapped or unmapped code since its list was made. */
+static __always_inline void tg_notice_remapping(u32 key, struct tg_process *process, struct task_struct *task, u64 word)
+{
+	u64 first = word >> TG_TOKEN_SHIFT << 8;
+	struct tg_mapped *mapped = bpf_map_lookup_elem(&tg_mapped, &first);
+	u64 pages;
+
+	if (!mapped || mapped->told)
+		return;
+	pages = BPF_CORE_READ(task, mm, exec_vm);
+	if (!mapped->exec_pages)
+		mapped->exec_pages = pages;
+	if (mapped->exec_pages == pages)
+		return;
+	mapped->told = 1;
+	tg_announce(TG_EVENT_REMAPPED, key, process, NULL);
+}
+#else
+/* Along frame pointers, by the kernel's own walk. */
+static __always_inline u32 tg_user_stack(struct bpf_perf_event_data *ctx, struct task_struct *task,
+					 struct tg_sample_scratch *scratch, u64 word)
 {
 	u32 most = tg_user_frames <= TG_MAX_USER_FRAMES ? tg_user_frames : TG_MAX_USER_FRAMES;
 	long bytes = bpf_get_stack(ctx, scratch->frames, most * sizeof(u64), BPF_F_USER_STACK);
-	u32 frames;
+	u32 ending = TG_ENDING_OUTERMOST, frames = bytes > 0 ? (u32)bytes / sizeof(u64) : 0;
 
-	if (bytes <= 0) {
-		scratch->sample.flags |= TG_SAMPLE_USER_FAILED;
-		return 0;
-	}
-	frames = (u32)bytes / sizeof(u64);
-	if (frames >= most)
-		scratch->sample.flags |= TG_SAMPLE_USER_TRUNCATED;
+	if (!frames)
+		ending = TG_ENDING_NONE;
+	else if (frames >= most)
+		ending = TG_ENDING_TRUNCATED;
+	scratch->sample.flags |= ending << TG_SAMPLE_ENDING_SHIFT;
 	return frames;
 }
+
+static __always_inline void tg_notice_remapping(u32 key, struct tg_process *process, struct task_struct *task, u64 word)
+{
+}
+#endif
 
 /* The kernel stack, behind the user stack, if the tick has interrupted the kernel. */
 static __always_inline u32 tg_kernel_stack(struct bpf_perf_event_data *ctx, struct tg_sample_scratch *scratch, u32 at)
@@ -87,9 +181,9 @@ static __always_inline void tg_first_sample(u32 key, struct tg_process *process)
 static __always_inline void tg_sample_target(struct bpf_perf_event_data *ctx, u32 key, struct tg_process *process,
 					     u64 word, struct tg_tick_counts *counts)
 {
-	u32 zero = 0, user;
-	struct tg_sample_scratch *scratch = bpf_map_lookup_elem(&tg_sample_scratch, &zero);
+	struct tg_sample_scratch *scratch = tg_sample_at_hand();
 	struct task_struct *task = bpf_get_current_task_btf();
+	u32 user;
 
 	if (!scratch)
 		return;
@@ -99,7 +193,7 @@ static __always_inline void tg_sample_target(struct bpf_perf_event_data *ctx, u3
 	scratch->sample.tid = tg_shared.agent.pid_level ? tg_number(task->thread_pid) : (u32)bpf_get_current_pid_tgid();
 	scratch->sample.flags = 0;
 	bpf_get_current_comm(scratch->sample.comm, sizeof(scratch->sample.comm));
-	user = tg_user_stack(ctx, scratch);
+	user = tg_user_stack(ctx, task, scratch, word);
 	scratch->sample.user_frames = user;
 	scratch->sample.kernel_frames = tg_kernel_stack(ctx, scratch, user);
 	if (tg_send(scratch, bpf_get_smp_processor_id()))
@@ -107,6 +201,7 @@ static __always_inline void tg_sample_target(struct bpf_perf_event_data *ctx, u3
 	else
 		counts->ring_full++;
 	tg_first_sample(key, process);
+	tg_notice_remapping(key, process, task, word);
 }
 
 SEC("perf_event")

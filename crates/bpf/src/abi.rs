@@ -133,9 +133,50 @@ pub(crate) struct RawSample {
     pub(crate) comm: [u8; 16],
 }
 const _: () = assert!(size_of::<RawSample>() == 48);
-pub(crate) const SAMPLE_USER_TRUNCATED: u32 = 0x1;
-pub(crate) const SAMPLE_USER_FAILED: u32 = 0x2;
-pub(crate) const SAMPLE_KERNEL_TRUNCATED: u32 = 0x4;
+pub(crate) const SAMPLE_KERNEL_TRUNCATED: u32 = 0x1;
+pub(crate) const SAMPLE_NOT_READY: u32 = 0x2;
+pub(crate) const SAMPLE_ENDING_SHIFT: u32 = 8;
+
+/// Tables that there may be.
+pub(crate) const MAX_TABLES: u32 = 8192;
+/// Rules that there may be.
+pub(crate) const MAX_RULES: usize = 16384;
+/// Bytes of a rule, `struct tg_unwind_rule`.
+pub(crate) const RULE_BYTES: usize = 16;
+/// Bytes of a block of a table, `struct tg_unwind_block`.
+pub(crate) const BLOCK_BYTES: usize = 1024;
+/// Ranges of a part of a list of mappings.
+pub(crate) const PART_RANGES: usize = 32;
+/// Parts of a list of mappings.
+pub(crate) const MAX_PARTS: usize = 255;
+pub(crate) const TABLE_NONE: u32 = 0xffff_ffff;
+pub(crate) const TABLE_AWAITED: u32 = 0xffff_fffe;
+
+/// `struct tg_range`.
+#[repr(C)]
+#[allow(dead_code)]
+pub(crate) struct RawRange {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) position: u32,
+    pub(crate) table: u32,
+}
+const _: () = assert!(size_of::<RawRange>() == 24);
+
+/// `struct tg_mapped`.
+#[repr(C)]
+#[allow(dead_code)]
+pub(crate) struct RawMapped {
+    pub(crate) low: u64,
+    pub(crate) high: u64,
+    pub(crate) exec_pages: u64,
+    pub(crate) left: u8,
+    pub(crate) right: u8,
+    pub(crate) told: u8,
+    pub(crate) unused: [u8; 5],
+    pub(crate) ranges: [RawRange; PART_RANGES],
+}
+const _: () = assert!(size_of::<RawMapped>() == 32 + 24 * PART_RANGES);
 
 /// `struct tg_tick_counts`.
 #[repr(C)]

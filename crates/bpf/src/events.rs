@@ -28,6 +28,8 @@ pub enum EventKind {
     Exited,
     /// Its first sample since it was forked or called exec is on its way.
     FirstSample,
+    /// It has mapped or unmapped code since its mappings were last told to the kernel side.
+    Remapped,
 }
 
 /// Something that has happened to a process.
@@ -45,7 +47,7 @@ pub struct Event {
     pub process: ProcessKey,
     /// Its parent, 0 if that is not visible from the agent's pid namespace.
     pub parent: Pid,
-    /// Its leader's name; empty for [`EventKind::Exited`] and [`EventKind::FirstSample`].
+    /// Its leader's name; empty where an event does not tell it.
     pub comm: Box<str>,
     /// When it happened: CLOCK_MONOTONIC, in nanoseconds.
     pub time_ns: u64,
@@ -113,6 +115,7 @@ fn parse(bytes: &[u8]) -> Option<Event> {
         3 => EventKind::Exited,
         4 => EventKind::Renamed,
         5 => EventKind::FirstSample,
+        6 => EventKind::Remapped,
         _ => return None,
     };
     let word = read_field!(bytes, RawEvent, word, u64);

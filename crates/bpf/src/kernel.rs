@@ -4,7 +4,7 @@ use crate::abi::{MAX_CPUS, MAX_USER_FRAMES, RawConstants};
 use crate::perf::Clocks;
 use crate::privileges::missing_capabilities;
 use crate::sys::{self, SharedMemory};
-use crate::{Clock, CpuSet, Decider, Error, EventRing, SampleRings, Scanner, Shared};
+use crate::{Clock, CpuSet, Decider, Error, EventRing, SampleRings, Scanner, Shared, UnwindMaps};
 use libbpf_rs::{
     Link, MapCore, MapFlags, MapImpl, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut, set_print,
 };
@@ -99,6 +99,11 @@ impl Kernel {
     /// What reads the list of processes.
     pub fn scanner(&self) -> Result<Scanner, Error> {
         Scanner::of(&self.object)
+    }
+
+    /// What stacks are unwound by, for the one thread that fills it.
+    pub fn unwind_maps(&self) -> Result<UnwindMaps, Error> {
+        UnwindMaps::new(&self.map("tg_tables")?, &self.map("tg_rules")?, &self.map("tg_mapped")?)
     }
 
     /// The ring of lifecycle events.

@@ -27,6 +27,7 @@ mod scan;
 mod shared;
 #[allow(unsafe_code)]
 mod sys;
+mod unwind;
 
 pub use abi::State;
 pub use cpus::CpuSet;
@@ -39,3 +40,4 @@ pub use privileges::{Capability, missing_capabilities};
 pub use samples::{Sample, SampleReader, SampleRings};
 pub use scan::{Scanned, Scanner};
 pub use shared::{Counters, Shared};
+pub use unwind::{MappedRange, TableSlot, UnwindMaps, UnwindTable};

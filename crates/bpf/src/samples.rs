@@ -1,14 +1,13 @@
 //! Samples, drained from their rings.
 
 use crate::abi::{
-    RawSample, SAMPLE_KERNEL_TRUNCATED, SAMPLE_USER_FAILED, SAMPLE_USER_TRUNCATED, State, read_field,
-    token_of,
+    RawSample, SAMPLE_ENDING_SHIFT, SAMPLE_KERNEL_TRUNCATED, SAMPLE_NOT_READY, State, read_field, token_of,
 };
 use crate::{Error, sys};
 use libbpf_rs::{MapHandle, MapType, RingBuffer, RingBufferBuilder, libbpf_sys};
 use std::mem::offset_of;
 use std::os::fd::BorrowedFd;
-use telegen_model::{Pid, Tid, Token};
+use telegen_model::{Ending, Pid, Tid, Token};
 
 /// How many seconds of full load a ring holds: the reader comes ten times a second, so this is a reserve for a
 /// machine so busy that the reader does not get to run.
@@ -36,12 +35,25 @@ pub struct Sample<'a> {
     pub user: &'a [u64],
     /// Addresses of the kernel stack, leaf first; empty if the tick did not interrupt the kernel.
     pub kernel: &'a [u64],
-    /// The user stack goes on beyond what could be taken.
-    pub user_truncated: bool,
-    /// There is no user stack because it could not be read.
-    pub user_failed: bool,
+    /// Why the user stack ends where it does.
+    pub ending: Ending,
+    /// Frame pointers stood in for an unwind table that was not there yet, so the user stack may be wrong.
+    pub not_ready: bool,
     /// The kernel stack goes on beyond what could be taken.
     pub kernel_truncated: bool,
+}
+
+fn ending(flags: u32) -> Ending {
+    match flags >> SAMPLE_ENDING_SHIFT & 0xff {
+        1 => Ending::Outermost,
+        2 => Ending::NoRule,
+        3 => Ending::Unsupported,
+        4 => Ending::Unreadable,
+        5 => Ending::NoProgress,
+        6 => Ending::Unmapped,
+        7 => Ending::Truncated,
+        _ => Ending::NoStack,
+    }
 }
 
 /// The rings, before they have a reader.
@@ -140,8 +152,8 @@ fn parse(bytes: &[u8]) -> Option<Sample<'_>> {
         comm: &bytes[comm..comm + 16],
         user: frames.get(..user)?,
         kernel: frames.get(user..user + kernel)?,
-        user_truncated: flags & SAMPLE_USER_TRUNCATED != 0,
-        user_failed: flags & SAMPLE_USER_FAILED != 0,
+        ending: ending(flags),
+        not_ready: flags & SAMPLE_NOT_READY != 0,
         kernel_truncated: flags & SAMPLE_KERNEL_TRUNCATED != 0,
     })
 }

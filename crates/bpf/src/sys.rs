@@ -70,6 +70,43 @@ impl Drop for SharedMemory {
     }
 }
 
+/// The values of a map that is an array and may be mapped, for writing.
+pub(crate) struct MapMemory {
+    base: *mut c_void,
+    bytes: usize,
+}
+
+// SAFETY: the memory is written through `&mut self` only, and lives until the owner unmaps it.
+unsafe impl Send for MapMemory {}
+
+impl MapMemory {
+    /// Maps the first `bytes` of a map's values.
+    pub(crate) fn map(map: BorrowedFd<'_>, bytes: usize) -> io::Result<Self> {
+        let bytes = bytes.next_multiple_of(4096);
+        // SAFETY: a fresh mapping at an address of the kernel's choice; nothing else refers to it.
+        let base =
+            unsafe { mmap(null_mut(), bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, map, 0) }?;
+        Ok(Self { base, bytes })
+    }
+
+    /// Writes at an offset. Programs that read at the same time may see some of it: they must not be led there before.
+    pub(crate) fn write(&mut self, offset: usize, bytes: &[u8]) {
+        assert!(offset.checked_add(bytes.len()).is_some_and(|end| end <= self.bytes));
+        // SAFETY: within the mapping, by the assertion; the source cannot overlap with it.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.byte_add(offset).cast(), bytes.len());
+        }
+    }
+}
+
+impl Drop for MapMemory {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map`, unmapped only here; no reference outlives `self`.
+        // A failure would leave a mapping behind, which does no harm.
+        let _ = unsafe { munmap(self.base, self.bytes) };
+    }
+}
+
 /// The first version of `struct perf_event_attr` (include/uapi/linux/perf_event.h), which the kernel still takes.
 #[repr(C)]
 struct PerfEventAttr {

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use telegen_model::Token;
+use telegen_model::{FileOffset, Token};
 use telegen_process::ProcFs;
 
 /// A process's mappings are not read again sooner than this, however many of its addresses are in none …
@@ -16,6 +16,28 @@ const MIN_REFRESH_INTERVAL: Duration = Duration::from_millis(100);
 /// … and, while reading them again changes nothing, ever more seldom up to this: a program without frame pointers has
 /// stray addresses all the time.
 const MAX_REFRESH_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What an image has mapped executable.
+#[derive(Clone, Debug)]
+pub enum CodeChange {
+    /// This, and no other.
+    Mapped(Token, Vec<MappedCode>),
+    /// Nothing any more.
+    Gone(Token),
+}
+
+/// Code that an image has mapped.
+#[derive(Clone, Debug)]
+pub struct MappedCode {
+    /// First address.
+    pub start: u64,
+    /// First address past it.
+    pub end: u64,
+    /// Where in the module the start is.
+    pub offset: FileOffset,
+    /// What it is from.
+    pub module: Arc<Module>,
+}
 
 /// Ticks that did not get into an interval, by reason.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -35,6 +57,8 @@ pub struct Collector {
     modules: Modules,
     gathered: Gathered,
     losses: Losses,
+    /// What has changed since it was last asked for.
+    changes: Vec<CodeChange>,
 }
 
 /// A program image that was announced, or that ticks have come from.
@@ -79,6 +103,7 @@ impl Collector {
             modules: Modules::default(),
             gathered: Gathered::new(),
             losses: Losses::default(),
+            changes: Vec::new(),
         }
     }
 
@@ -86,13 +111,33 @@ impl Collector {
     pub fn start(&mut self, id: Token, facts: ImageFacts, parent: Option<Token>) {
         let parent = parent.and_then(|parent| self.images.get(&parent)?.image.as_ref());
         let image = Image::new(facts, parent);
+        if image.has_mappings() {
+            self.changes.push(CodeChange::Mapped(id, image.code()));
+        }
         self.images.entry(id).or_default().image = Some(image);
     }
 
     /// The first tick of an image is under way: its mappings are read while they are there.
     pub fn first_tick(&mut self, id: Token, now: Instant) {
-        if let Some(known) = self.images.get_mut(&id) {
-            known.refresh(&self.proc, &mut self.modules, now);
+        self.refresh(id, now);
+    }
+
+    /// An image has mapped or unmapped code.
+    pub fn remapped(&mut self, id: Token, now: Instant) {
+        self.refresh(id, now);
+    }
+
+    /// What images have mapped and unmapped since the last call, for whoever unwinds their stacks.
+    pub fn take_changes(&mut self) -> Vec<CodeChange> {
+        std::mem::take(&mut self.changes)
+    }
+
+    fn refresh(&mut self, id: Token, now: Instant) {
+        let Some(known) = self.images.get_mut(&id) else { return };
+        if known.refresh(&self.proc, &mut self.modules, now) == Refreshed::Changed
+            && let Some(image) = &known.image
+        {
+            self.changes.push(CodeChange::Mapped(id, image.code()));
         }
     }
 
@@ -100,6 +145,7 @@ impl Collector {
     pub fn end(&mut self, id: Token) {
         if let Some(known) = self.images.get_mut(&id) {
             known.ended = true;
+            self.changes.push(CodeChange::Gone(id));
         }
     }
 
@@ -130,10 +176,11 @@ impl Collector {
     fn settle_entry(&mut self, index: u32, now: Instant) -> bool {
         let entry = self.gathered.stacks.entries()[index as usize].clone();
         let id = self.gathered.slots[entry.image.index as usize];
-        let Some(known) = self.images.get_mut(&id) else { return false };
+        let Some(known) = self.images.get(&id) else { return false };
         if known.needs_refresh(self.gathered.stacks.user(&entry)) {
-            known.refresh(&self.proc, &mut self.modules, now);
+            self.refresh(id, now);
         }
+        let Some(known) = self.images.get(&id) else { return false };
         match &known.image {
             Some(image) if image.has_mappings() => {
                 self.gathered.add_row(index, &entry, Some(image));
@@ -198,17 +245,19 @@ impl Known {
         }
     }
 
-    fn refresh(&mut self, proc: &ProcFs, modules: &mut Modules, now: Instant) {
+    fn refresh(&mut self, proc: &ProcFs, modules: &mut Modules, now: Instant) -> Refreshed {
         if self.ended || self.refreshed.is_some_and(|(then, interval)| now.duration_since(then) < interval) {
-            return;
+            return Refreshed::Unchanged;
         }
-        let Some(image) = &mut self.image else { return };
+        let Some(image) = &mut self.image else { return Refreshed::Unchanged };
         // A process that is gone keeps the mappings it was last seen with.
-        let interval = match (image.refresh(proc, modules), self.refreshed) {
-            (Ok(Refreshed::Changed), _) | (_, None) => MIN_REFRESH_INTERVAL,
+        let refreshed = image.refresh(proc, modules).unwrap_or(Refreshed::Unchanged);
+        let interval = match (refreshed, self.refreshed) {
+            (Refreshed::Changed, _) | (_, None) => MIN_REFRESH_INTERVAL,
             (_, Some((_, interval))) => (interval * 2).min(MAX_REFRESH_INTERVAL),
         };
         self.refreshed = Some((now, interval));
+        refreshed
     }
 }
 
@@ -250,15 +299,13 @@ impl Gathered {
 
     fn add_user_frames(&mut self, entry: &Entry, image: &Image) {
         let user = self.stacks.user(entry);
-        let mut ended_early = entry.flaws.user_failed.then_some(Marker::Unreadable);
-        if entry.flaws.user_truncated {
-            ended_early = Some(Marker::Truncated);
-        }
+        let not_ready = entry.flaws.not_ready.then_some(Marker::NotReady);
+        let mut ended_early = not_ready.or(Marker::of_ending(entry.flaws.ending));
         for (depth, &address) in user.iter().enumerate() {
             let Some((module, offset)) = image.lookup(at_call(depth, address)) else {
                 // Frame-pointer chains end in a null return address.
                 if address != 0 || depth == 0 {
-                    ended_early = Some(Marker::Unmapped);
+                    ended_early = not_ready.or(Some(Marker::Unmapped));
                 }
                 break;
             };

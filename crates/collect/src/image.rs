@@ -1,5 +1,6 @@
 //! A program image under observation, and the modules behind its addresses.
 
+use crate::collector::MappedCode;
 use crate::module::{Module, Modules};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -66,6 +67,16 @@ impl Image {
         }
         let unchanged = delta.added.is_empty() && delta.removed.is_empty();
         Ok(if unchanged { Refreshed::Unchanged } else { Refreshed::Changed })
+    }
+
+    /// All code that is mapped, ascending.
+    pub(crate) fn code(&self) -> Vec<MappedCode> {
+        let code = |mapping: &Mapping| {
+            let module = self.space.modules.get(&mapping.start)?.clone();
+            let offset = within(mapping, mapping.start, FileOffset(mapping.offset));
+            Some(MappedCode { start: mapping.start, end: mapping.end, offset, module })
+        };
+        self.space.mappings.iter().filter_map(code).collect()
     }
 
     /// Another number whenever an address may mean something else than before.

@@ -5,7 +5,7 @@ use crate::module::Module;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use telegen_model::{FileOffset, Tid};
+use telegen_model::{Ending, FileOffset, Tid};
 
 /// A place in a stack.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -28,24 +28,63 @@ pub enum Frame {
 pub enum Marker {
     /// It is longer than what is taken.
     Truncated,
-    /// The next address is in no mapping: a caller without frame pointers, most often.
+    /// The next address is no code.
     Unmapped,
-    /// The kernel could not read it.
+    /// There is no user stack.
+    NoStack,
+    /// The stack could not be read.
     Unreadable,
+    /// There is neither unwind information nor a frame pointer to go on by.
+    NoRule,
+    /// There is unwind information that the kernel side cannot follow.
+    Unsupported,
+    /// It leads back to where it came from.
+    NoProgress,
+    /// The table that it should have been unwound by was not there yet, so that its callers may be wrong.
+    NotReady,
     /// The process was gone before its mappings could be read.
     ProcessGone,
 }
 
 impl Marker {
     /// All markers.
-    pub const ALL: [Self; 4] = [Self::Truncated, Self::Unmapped, Self::Unreadable, Self::ProcessGone];
+    pub const ALL: [Self; 9] = [
+        Self::Truncated,
+        Self::Unmapped,
+        Self::NoStack,
+        Self::Unreadable,
+        Self::NoRule,
+        Self::Unsupported,
+        Self::NoProgress,
+        Self::NotReady,
+        Self::ProcessGone,
+    ];
+
+    /// What a stack that ends so is marked with, if it is not whole.
+    pub(crate) fn of_ending(ending: Ending) -> Option<Self> {
+        match ending {
+            Ending::Outermost => None,
+            Ending::NoStack => Some(Self::NoStack),
+            Ending::NoRule => Some(Self::NoRule),
+            Ending::Unsupported => Some(Self::Unsupported),
+            Ending::Unreadable => Some(Self::Unreadable),
+            Ending::NoProgress => Some(Self::NoProgress),
+            Ending::Unmapped => Some(Self::Unmapped),
+            Ending::Truncated => Some(Self::Truncated),
+        }
+    }
 
     /// The name that stands in the stack.
     pub fn name(self) -> &'static str {
         match self {
             Self::Truncated => "[truncated]",
             Self::Unmapped => "[unwinding failed]",
-            Self::Unreadable => "[no user stack]",
+            Self::NoStack => "[no user stack]",
+            Self::Unreadable => "[stack not readable]",
+            Self::NoRule => "[no unwind information]",
+            Self::Unsupported => "[unwind information not supported]",
+            Self::NoProgress => "[stack leads back]",
+            Self::NotReady => "[no unwind table yet]",
             Self::ProcessGone => "[process gone]",
         }
     }
@@ -55,7 +94,12 @@ impl Marker {
         match self {
             Self::Truncated => "truncated",
             Self::Unmapped => "unmapped",
+            Self::NoStack => "no_stack",
             Self::Unreadable => "unreadable",
+            Self::NoRule => "no_rule",
+            Self::Unsupported => "unsupported",
+            Self::NoProgress => "no_progress",
+            Self::NotReady => "not_ready",
             Self::ProcessGone => "process_gone",
         }
     }

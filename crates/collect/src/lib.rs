@@ -16,7 +16,7 @@ mod module;
 mod profile;
 mod stack_table;
 
-pub use collector::{Collector, Losses};
+pub use collector::{CodeChange, Collector, Losses, MappedCode};
 pub use image::ImageFacts;
 pub use interval::{Frame, Interval, Marker, Row};
 pub use module::{Module, ModuleFile};

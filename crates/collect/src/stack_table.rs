@@ -3,7 +3,7 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
-use telegen_model::Tid;
+use telegen_model::{Ending, Tid};
 
 /// A tick as it comes from the kernel, already attributed to a program image.
 #[derive(Clone, Copy, Debug)]
@@ -23,10 +23,10 @@ pub struct Tick<'a> {
 /// What a stack lacks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Flaws {
-    /// The user stack goes on.
-    pub user_truncated: bool,
-    /// The user stack could not be read.
-    pub user_failed: bool,
+    /// Why the user stack ends where it does.
+    pub ending: Ending,
+    /// Frame pointers stood in for an unwind table that was not there yet.
+    pub not_ready: bool,
     /// The kernel stack goes on.
     pub kernel_truncated: bool,
 }

@@ -11,6 +11,7 @@
 //! * A [`Profile`] holds each string, function, location, stack and label set once, however many samples
 //!   refer to it, so that its size follows what is different, not what has happened.
 
+mod ending;
 mod facts;
 mod file;
 mod intern;
@@ -18,6 +19,7 @@ mod kernel;
 mod process;
 mod profile;
 
+pub use ending::Ending;
 pub use facts::{ProcessFacts, base_name};
 pub use file::{BuildId, FileId, FileOffset};
 pub use intern::{StringId, StringTable};

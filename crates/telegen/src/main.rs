@@ -16,6 +16,7 @@ mod run;
 mod settings;
 mod signals;
 mod targets;
+mod unwind_metrics;
 
 use std::process::ExitCode;
 

@@ -2,6 +2,7 @@
 
 use crate::process_metrics::ProcessMetrics;
 use foldhash::fast::FixedState;
+use crate::unwind_metrics::UnwindMetrics;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -134,6 +135,7 @@ pub(crate) struct Metrics {
     pub(crate) stale_decisions: Counter,
     targets_refused: Counter,
     unopened_files: Counter,
+    pub(crate) unwind: UnwindMetrics,
     reloads: Family<OutcomeLabel, Counter>,
     last_reload_successful: Gauge,
     config_info: Family<HashLabel, Gauge>,
@@ -164,6 +166,7 @@ impl Metrics {
             stale_decisions: Counter::default(),
             targets_refused: Counter::default(),
             unopened_files: Counter::default(),
+            unwind: UnwindMetrics::default(),
             reloads: Family::default(),
             last_reload_successful: Gauge::default(),
             config_info: Family::default(),
@@ -284,6 +287,7 @@ impl Metrics {
             "Decisions that came too late: the process was gone or ran another program",
             self.stale_decisions.clone(),
         );
+        self.unwind.register(profiler);
         profiler.register("config_reloads", "Configurations read, by how it went", self.reloads.clone());
         profiler.register(
             "config_last_reload_successful",

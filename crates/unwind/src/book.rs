@@ -45,7 +45,11 @@ impl RuleBook {
 
     /// The number of a rule; that of [`Rule::Unsupported`] if the book is full.
     pub fn number(&mut self, rule: Rule) -> RuleId {
-        let raw = RawRule::from(rule);
+        self.number_raw(rule.into())
+    }
+
+    /// The number of a rule from another book.
+    pub(crate) fn number_raw(&mut self, raw: RawRule) -> RuleId {
         if let Some(&number) = self.numbers.get(&raw) {
             return number;
         }

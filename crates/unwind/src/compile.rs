@@ -9,6 +9,8 @@ use gimli::{BaseAddresses, DebugFrame, EhFrame, Reader, UnwindContext, UnwindSec
 /// The sections of a binary that describe its frames, at the addresses that they are linked to stand at.
 #[derive(Clone, Debug)]
 pub struct Sections<R> {
+    /// Where the first executable segment stands: no position of the table is below.
+    pub start: u64,
     /// `.eh_frame` and where it stands.
     pub eh_frame: Option<(R, u64)>,
     /// `.debug_frame`, which is taken for functions that `.eh_frame` does not describe.
@@ -20,10 +22,12 @@ pub struct Sections<R> {
 }
 
 /// A table, and what could not be put into it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Compiled {
-    /// The table.
+    /// The table; its rules are those of `book`.
     pub table: Table,
+    /// The rules.
+    pub book: RuleBook,
     /// Functions that it describes.
     pub functions: u64,
     /// Entries and functions that could not be read to their end.
@@ -41,7 +45,7 @@ const MAX_PADDING: u64 = 15;
 ///
 /// If a section makes no sense from its first entry on, or the binary is beyond the limits of a table. A binary without
 /// either section has an empty table.
-pub fn compile<R>(arch: Arch, sections: Sections<R>, book: &mut RuleBook) -> Result<Compiled, Error>
+pub fn compile<R>(arch: Arch, sections: Sections<R>) -> Result<Compiled, Error>
 where
     R: Reader,
     R::Offset: std::hash::Hash,
@@ -61,12 +65,12 @@ where
     let (second, second_damaged) = functions(debug_frame.as_mut())?;
     let mut compiler = Compiler {
         arch,
-        book,
-        writer: TableWriter::new(lowest(&first, &second)),
+        writer: TableWriter::new(lowest(&first, &second).min(sections.start)),
         context: UnwindContext::new(),
         end: None,
         result: Compiled {
             table: Table::default(),
+            book: RuleBook::new(RuleBook::MAX_RULES),
             functions: 0,
             damaged: first_damaged + second_damaged,
             unsupported: 0,
@@ -125,9 +129,8 @@ fn merge<'a, O>(first: &'a [Function<O>], second: &'a [Function<O>]) -> impl Ite
     })
 }
 
-struct Compiler<'a, R: Reader> {
+struct Compiler<R: Reader> {
     arch: Arch,
-    book: &'a mut RuleBook,
     writer: TableWriter,
     context: UnwindContext<R::Offset>,
     /// Where the function before ends.
@@ -135,7 +138,7 @@ struct Compiler<'a, R: Reader> {
     result: Compiled,
 }
 
-impl<R: Reader> Compiler<'_, R>
+impl<R: Reader> Compiler<R>
 where
     R::Offset: std::hash::Hash,
 {
@@ -199,7 +202,7 @@ where
     }
 
     fn put(&mut self, address: u64, rule: Rule) -> Result<(), Error> {
-        let number = self.book.number(rule);
+        let number = self.result.book.number(rule);
         self.writer.push(address, number)
     }
 

@@ -8,6 +8,12 @@ pub enum Error {
     /// [`Compiled`](crate::Compiled) instead.
     #[error("call frame information cannot be read: {0}")]
     Damaged(#[from] gimli::Error),
+    /// It is no ELF file, or a damaged one.
+    #[error("not a usable ELF file: {0}")]
+    NotElf(#[source] object::Error),
+    /// It is not for a machine that can be unwound, or not a program or library.
+    #[error("not a program or library of a machine that can be unwound")]
+    OtherMachine,
     /// The binary is too large for the limits of a table.
     #[error("more than {limit} {what} in the call frame information")]
     TooLarge {

@@ -12,20 +12,25 @@
 //! - *Bounded*: a file is hostile. Rows, pages and entries of a table have limits; what does not parse costs its own
 //!   function only, and is counted.
 //!
-//! No I/O is done here: bytes go in, tables come out.
+//! Which binaries have tables is for the [`Registry`], a state machine: mappings and finished tables go in, what the
+//! kernel side shall hold comes out.
 
 mod arch;
+mod binary;
 mod book;
 mod compile;
 mod entries;
 mod error;
+mod registry;
 mod rule;
 mod table;
 mod translate;
 
 pub use arch::Arch;
+pub use binary::{Binary, Layout};
 pub use book::{RuleBook, RuleId};
 pub use compile::{Compiled, Sections, compile};
 pub use error::Error;
+pub use registry::{Code, KernelSide, Range, Registry, TableFigures, TableLimits, TableState};
 pub use rule::{Cfa, RawRule, ReturnAddress, Rule, SavedRegister};
 pub use table::{BLOCK_BYTES, Table};

@@ -111,6 +111,19 @@ pub struct RawRule {
     pub unused: i16,
 }
 
+impl RawRule {
+    /// Its bytes, as the kernel side has them.
+    pub fn to_bytes(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&[self.kind, self.register, self.frame_pointer, self.return_address]);
+        bytes[4..8].copy_from_slice(&self.cfa_offset.to_ne_bytes());
+        bytes[8..10].copy_from_slice(&self.cfa_added.to_ne_bytes());
+        bytes[10..12].copy_from_slice(&self.frame_pointer_offset.to_ne_bytes());
+        bytes[12..14].copy_from_slice(&self.return_address_offset.to_ne_bytes());
+        bytes
+    }
+}
+
 /// Values of [`RawRule::kind`].
 pub(crate) mod kind {
     pub(crate) const UNKNOWN: u8 = 0;

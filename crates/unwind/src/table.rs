@@ -60,6 +60,17 @@ impl Table {
         self.rows
     }
 
+    /// Gives every row's rule the number that stands at its present one in `numbers`.
+    pub(crate) fn renumber(&mut self, numbers: &[RuleId]) {
+        let index_blocks = self.index(1).unwrap_or(0) as usize;
+        let rows = self.blocks.get_mut(index_blocks * BLOCK_BYTES..).unwrap_or_default();
+        for row in rows.chunks_exact_mut(4) {
+            let number = usize::from(u16::from_ne_bytes([row[2], row[3]]));
+            let number = numbers.get(number).copied().unwrap_or(RuleId::UNKNOWN);
+            row[2..].copy_from_slice(&number.0.to_ne_bytes());
+        }
+    }
+
     /// The rule at an address, as linked.
     pub fn find(&self, address: u64) -> RuleId {
         self.search(address).unwrap_or(RuleId::UNKNOWN)

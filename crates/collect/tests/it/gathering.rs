@@ -2,7 +2,7 @@ use crate::{TOKEN, collector, facts_of, landmark, tick};
 use std::process::{Child, Command, Stdio};
 use std::time::{Instant, SystemTime};
 use telegen_collect::{Collector, Flaws, Frame, Interval, Marker, Tick};
-use telegen_model::Token;
+use telegen_model::{Ending, Token};
 
 fn take(collector: &mut Collector) -> Interval {
     collector.take_interval((SystemTime::now(), Instant::now()))
@@ -39,7 +39,7 @@ fn kernel_frames_come_first_and_flaws_become_marks() {
     let mut collector = collector();
     collector.start(TOKEN, facts_of(std::process::id()), None);
     let address = landmark();
-    let flaws = Flaws { user_truncated: true, kernel_truncated: true, ..Flaws::default() };
+    let flaws = Flaws { ending: Ending::Truncated, kernel_truncated: true, not_ready: false };
     collector.record(TOKEN, &Tick { flaws, ..tick(&[address], &[u64::MAX - 100, u64::MAX - 200]) });
     let interval = take(&mut collector);
     let frames = frames(&interval);

@@ -1,5 +1,6 @@
 //! The thread `tg-drain`: samples out of their rings, into the collector.
 
+use super::unwind;
 use super::waker::{Inbox, Sender, channel};
 use std::cell::RefCell;
 use std::io;
@@ -25,6 +26,8 @@ pub(crate) enum Message {
     Start { token: Token, facts: ImageFacts, parent: Option<Token> },
     /// Its first sample is under way.
     FirstSample(Token),
+    /// It has mapped or unmapped code.
+    Remapped(Token),
     /// It has exited, called exec, or is not a target any more.
     End(Token),
     /// The interval ends: everything is drained and handed to the next thread.
@@ -49,12 +52,16 @@ pub(crate) struct Drain {
 }
 
 impl Drain {
-    pub(crate) fn start(rings: SampleRings, period_ns: u64) -> io::Result<Self> {
+    pub(crate) fn start(
+        rings: SampleRings,
+        period_ns: u64,
+        unwind: Sender<unwind::Message>,
+    ) -> io::Result<Self> {
         let (sender, inbox) = channel(QUEUE)?;
         let figures = Arc::new(DrainFigures::default());
         let shown = figures.clone();
         let thread = Builder::new().name("tg-drain".into()).spawn(move || {
-            if let Err(error) = run(&rings, period_ns, &inbox, &shown) {
+            if let Err(error) = run(&rings, period_ns, &inbox, &shown, &unwind) {
                 tracing::error!(%error, "draining samples has stopped: no more samples are taken");
             }
         })?;
@@ -76,11 +83,12 @@ fn run(
     period_ns: u64,
     inbox: &Inbox<Message>,
     figures: &DrainFigures,
+    unwind: &Sender<unwind::Message>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let collector = Rc::new(RefCell::new(Collector::new(ProcFs::default(), period_ns)));
     let into = collector.clone();
     let reader = rings.reader(move |sample| record(&mut into.borrow_mut(), &sample))?;
-    Loop { reader, collector, inbox, figures, drain_at: None }.run()?;
+    Loop { reader, collector, inbox, figures, unwind, drain_at: None }.run()?;
     Ok(())
 }
 
@@ -91,8 +99,8 @@ fn record(collector: &mut Collector, sample: &Sample<'_>) {
         user: sample.user,
         kernel: sample.kernel,
         flaws: Flaws {
-            user_truncated: sample.user_truncated,
-            user_failed: sample.user_failed,
+            ending: sample.ending,
+            not_ready: sample.not_ready,
             kernel_truncated: sample.kernel_truncated,
         },
     };
@@ -104,6 +112,7 @@ struct Loop<'a> {
     collector: Rc<RefCell<Collector>>,
     inbox: &'a Inbox<Message>,
     figures: &'a DrainFigures,
+    unwind: &'a Sender<unwind::Message>,
     /// When the rings are to be drained; `None` while they are empty.
     drain_at: Option<Instant>,
 }
@@ -127,6 +136,7 @@ impl Loop<'_> {
                 self.drain_at = None;
                 self.drain();
             }
+            self.tell_changes();
         }
     }
 
@@ -142,6 +152,14 @@ impl Loop<'_> {
         self.figures.stack_table_full.store(losses.stack_table_full, Ordering::Relaxed);
     }
 
+    /// What has been mapped is for the kernel side to know, so that the next ticks are unwound by it.
+    fn tell_changes(&mut self) {
+        let changes = self.collector.borrow_mut().take_changes();
+        if !changes.is_empty() && self.unwind.send(unwind::Message::Code(changes)).is_err() {
+            tracing::debug!("nobody takes mappings any more");
+        }
+    }
+
     /// `None` when nobody is left to send any.
     fn take_messages(&mut self) -> Option<()> {
         loop {
@@ -151,6 +169,9 @@ impl Loop<'_> {
                 }
                 Ok(Message::FirstSample(token)) => {
                     self.collector.borrow_mut().first_tick(token, Instant::now());
+                }
+                Ok(Message::Remapped(token)) => {
+                    self.collector.borrow_mut().remapped(token, Instant::now());
                 }
                 Ok(Message::End(token)) => self.collector.borrow_mut().end(token),
                 Ok(Message::Flush(to)) => self.flush(&to),

@@ -217,10 +217,13 @@ impl Owner {
         for event in events {
             match event.kind {
                 EventKind::Forked { .. } | EventKind::Execed { .. } => times.push(event.time_ns),
-                EventKind::FirstSample => {
+                EventKind::FirstSample | EventKind::Remapped => {
                     // The start that it belongs to may be among what is still to be carried out.
                     self.carry_out(std::mem::take(&mut out), &std::mem::take(&mut times))?;
-                    self.tell(drain::Message::FirstSample(event.token));
+                    self.tell(match event.kind {
+                        EventKind::Remapped => drain::Message::Remapped(event.token),
+                        _ => drain::Message::FirstSample(event.token),
+                    });
                     continue;
                 }
                 EventKind::Renamed | EventKind::Exited => {}
@@ -248,7 +251,7 @@ impl Owner {
             }
             EventKind::Renamed => telegen_select::Event::Renamed { token, comm: event.comm },
             EventKind::Exited => telegen_select::Event::Exited { token },
-            EventKind::FirstSample => return None,
+            EventKind::FirstSample | EventKind::Remapped => return None,
         })
     }
 

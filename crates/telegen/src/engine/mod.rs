@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! kernel ─events─► tg-lifecycle ─starts, ends, flushes─► tg-drain ─intervals─► tg-symbolize ─profiles─► caller
-//!        ─samples──────────────────────────────────────────┘
+//!   ▲    ─samples──────────────────────────────────────────┘
+//!   └─tables, mappings── tg-unwind ◄─mappings─ tg-drain;  tg-unwind ─binaries─► tg-tables ─tables─► tg-unwind
 //! ```
 
 mod drain;
 mod lifecycle;
 mod symbolize;
+mod unwind;
 mod waker;
 
 use crate::metrics::{Filtered, Metrics, SampleOutcome};
@@ -19,6 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 use symbolize::Symbolize;
+use unwind::{Unwind, UnwindFigures};
 use telegen_bpf::{Clock, Counters, Kernel, Shared};
 use telegen_collect::ExtraLabels;
 use telegen_model::{ProcessId, Profile};
@@ -44,6 +47,7 @@ pub(crate) struct Engine {
     lifecycle: Lifecycle,
     drain: Drain,
     symbolize: Symbolize,
+    unwind: Unwind,
     metrics: Arc<Metrics>,
     first: Summary,
 }
@@ -70,7 +74,8 @@ impl Engine {
         kernel.watch_processes()?;
         let rings = kernel.sample_rings()?;
         let period_ns = 1_000_000_000 / u64::from(options.sample_hz.max(1));
-        let drain = Drain::start(rings, period_ns)?;
+        let unwind = Unwind::start(kernel.unwind_maps()?)?;
+        let drain = Drain::start(rings, period_ns, unwind.sender.clone())?;
         let symbolize = Symbolize::start(options.labels.clone(), metrics.clone())?;
         let (ready, first) = sync_channel(1);
         let parts = lifecycle::Parts {
@@ -86,7 +91,7 @@ impl Engine {
         let lifecycle = Lifecycle::start(&kernel, parts)?;
         let first = first.recv().map_err(|_| Stopped)?;
         kernel.follow_cpus()?;
-        Ok(Self { kernel, kernel_options, lifecycle, drain, symbolize, metrics, first })
+        Ok(Self { kernel, kernel_options, lifecycle, drain, symbolize, unwind, metrics, first })
     }
 
     /// What the first scan has found.
@@ -138,9 +143,10 @@ impl Engine {
         self.kernel.stop_clocks(&self.kernel_options);
         let profile = self.flush()?.recv().map_err(|_| Stopped)?;
         self.observe().refresh();
-        let Self { lifecycle, drain, symbolize, kernel, .. } = self;
+        let Self { lifecycle, drain, symbolize, unwind, kernel, .. } = self;
         lifecycle.join();
         drain.join();
+        unwind.join();
         symbolize.join();
         drop(kernel);
         Ok(profile)
@@ -159,6 +165,7 @@ impl Engine {
             selection: self.lifecycle.selection.clone(),
             kernel_threads: self.lifecycle.kernel_threads.clone(),
             figures: self.drain.figures.clone(),
+            unwinding: self.unwind.figures.clone(),
             metrics: self.metrics.clone(),
         }
     }
@@ -172,6 +179,7 @@ pub(crate) struct Observer {
     selection: Selection,
     kernel_threads: Arc<AtomicUsize>,
     figures: Arc<drain::DrainFigures>,
+    unwinding: Arc<UnwindFigures>,
     metrics: Arc<Metrics>,
 }
 
@@ -179,7 +187,8 @@ impl Observer {
     /// Takes over all figures as they stand now.
     pub(crate) fn refresh(&self) {
         let metrics = &self.metrics;
-        metrics.set_kernel(&self.shared.counters(), self.map_bytes);
+        metrics.set_kernel(&self.shared.counters(), self.map_bytes + self.unwinding.table_bytes());
+        metrics.unwind.set(self.unwinding.state());
         let (processes, matched) = self.selection.counts();
         let filtered = if self.selection.rules().has_filters() { Filtered::Yes } else { Filtered::No };
         let scanned = processes + self.kernel_threads.load(Ordering::Relaxed);

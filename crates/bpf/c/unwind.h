@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The user stack, frame by frame: the mapping that an address lies in leads to the table of its binary, the table to
+ * the rule, the rule to the caller. Where there is no table, frame pointers are followed.
+ */
+#ifndef TG_UNWIND_H
+#define TG_UNWIND_H
+
+/* Tables of binaries, each an array of blocks of its own size. User space alone makes, fills and removes them. */
+struct tg_unwind_blocks {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE);
+	__uint(key_size, sizeof(u32));
+	__uint(value_size, sizeof(struct tg_unwind_block));
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, TG_MAX_TABLES);
+	__type(key, u32);
+	__array(values, struct tg_unwind_blocks);
+} tg_tables SEC(".maps");
+
+/* The rules that all tables refer to; mapped by user space, which only ever appends to them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TG_MAX_RULES);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct tg_unwind_rule);
+} tg_rules SEC(".maps");
+
+/*
+ * What each program image has mapped executable, by its token and the number of a part (token << 8 | part). The parts
+ * of an image are a binary tree; most have one.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TG_MAX_PARTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u64);
+	__type(value, struct tg_mapped);
+} tg_mapped SEC(".maps");
+
+/* A walk up a stack, in the scratch memory of its CPU: registers of a BPF program do not outlive a frame. */
+struct tg_walk {
+	struct tg_unwind_registers registers;
+	u64 key; /* of part 0 */
+	struct tg_range range; /* in which the last frame was found */
+	tg_user_regs interrupted; /* registers of the first frame */
+	u32 frames;
+	u32 most;
+	u32 depth;
+	u32 ending; /* enum tg_ending */
+	bool not_ready; /* frame pointers stood in for a table that is not there yet */
+};
+
+static __always_inline const struct tg_unwind_block *tg_unwind_block(struct tg_unwind_table *table, u32 number)
+{
+	return bpf_map_lookup_elem(table, &number);
+}
+
+static __always_inline const struct tg_unwind_rule *tg_unwind_rule(u32 number)
+{
+	return bpf_map_lookup_elem(&tg_rules, &number);
+}
+
+static __always_inline int tg_read_user(void *to, u32 bytes, u64 address)
+{
+	return bpf_probe_read_user(to, bytes, (const void *)address);
+}
+
+/* 1 if a <= b, else 0; both below 2^63, as the addresses of user space are. */
+static __always_inline u32 tg_address_at_most(u64 a, u64 b)
+{
+	u64 difference = b - a;
+
+	barrier_var(difference);
+	return (~difference >> 63) & 1;
+}
+
+enum tg_where {
+	TG_WHERE_FOUND,
+	TG_WHERE_UNMAPPED, /* in no executable mapping that is known */
+	TG_WHERE_NOBODY, /* nothing is known of this image's mappings yet */
+};
+
+/* Leaves the mapping that an address lies in at `walk->range`. */
+static __always_inline enum tg_where tg_find_range(struct tg_walk *walk, u64 pc)
+{
+	struct tg_mapped *part = NULL;
+	struct tg_range *range;
+	u64 key = walk->key;
+	u32 at = 0, bit, level;
+
+	if (pc - walk->range.start < walk->range.end - walk->range.start)
+		return TG_WHERE_FOUND;
+	for (level = 0; level < TG_PART_LEVELS; level++) {
+		u32 next;
+
+		part = bpf_map_lookup_elem(&tg_mapped, &key);
+		if (!part)
+			return level ? TG_WHERE_UNMAPPED : TG_WHERE_NOBODY;
+		if (pc < part->low)
+			next = part->left;
+		else if (pc >= part->high)
+			next = part->right;
+		else
+			break;
+		if (!next)
+			return TG_WHERE_UNMAPPED;
+		key = walk->key | (next & 0xff);
+	}
+	if (!part)
+		return TG_WHERE_UNMAPPED;
+#pragma unroll
+	for (bit = TG_PART_RANGES / 2; bit; bit /= 2)
+		at += bit * tg_address_at_most(part->ranges[(at + bit) % TG_PART_RANGES].start, pc);
+	range = &part->ranges[at % TG_PART_RANGES];
+	if (pc < range->start || pc >= range->end)
+		return TG_WHERE_UNMAPPED;
+	walk->range = *range;
+	return TG_WHERE_FOUND;
+}
+
+/* From a frame to its caller along frame pointers: what just-in-time compilers and some languages keep. */
+static __always_inline int tg_step_by_frame_pointer(struct tg_unwind_registers *registers)
+{
+	u64 words[2];
+
+	if (!registers->fp_known)
+		return TG_STEP_UNSUPPORTED;
+	if (!registers->fp)
+		return TG_STEP_OUTERMOST;
+	if (registers->fp < registers->sp)
+		return TG_STEP_NO_PROGRESS;
+	if (tg_read_user(words, sizeof(words), registers->fp))
+		return TG_STEP_UNREADABLE;
+	registers->sp = registers->fp + sizeof(words);
+	registers->fp = words[0];
+	registers->pc = words[1];
+	registers->exact = 0;
+	return words[1] ? TG_STEP_DONE : TG_STEP_OUTERMOST;
+}
+
+#if defined(__TARGET_ARCH_x86)
+/* A register of the interrupted frame by its DWARF number, 0 to 15. The stack pointer is not asked for. */
+static __always_inline u64 *tg_interrupted_register(struct tg_walk *walk, u32 number)
+{
+	/* Where in pt_regs each is: four bits a register, the first one lowest. */
+	u32 slot = 0x01236789f4ed5bcaULL >> (number % 16 * 4) & 15;
+
+	return &((u64 *)&walk->interrupted)[slot];
+}
+#else
+static __always_inline u64 *tg_interrupted_register(struct tg_walk *walk, u32 number)
+{
+	return NULL;
+}
+#endif
+
+static __always_inline int tg_step_by_table(struct tg_walk *walk, u64 pc)
+{
+	struct tg_unwind_table *table = bpf_map_lookup_elem(&tg_tables, &walk->range.table);
+	u64 position = pc - walk->range.start + walk->range.position;
+	const struct tg_unwind_rule *rule;
+	u64 *other = NULL;
+
+	if (!table)
+		return TG_STEP_UNKNOWN;
+	rule = tg_unwind_rule(tg_unwind_find(table, position));
+	if (!rule)
+		return TG_STEP_UNKNOWN;
+	if (!walk->depth)
+		other = tg_interrupted_register(walk, rule->reg);
+	return tg_step(rule, &walk->registers, other);
+}
+
+static __always_inline int tg_step_up(struct tg_walk *walk)
+{
+	u64 pc = walk->registers.exact ? walk->registers.pc : walk->registers.pc - 1;
+	int outcome = TG_STEP_UNKNOWN;
+
+	switch (tg_find_range(walk, pc)) {
+	case TG_WHERE_UNMAPPED:
+		return TG_ENDING_UNMAPPED;
+	case TG_WHERE_NOBODY:
+		walk->not_ready = true;
+		break;
+	case TG_WHERE_FOUND:
+		if (walk->range.table == TG_TABLE_AWAITED)
+			walk->not_ready = true;
+		else if (walk->range.table != TG_TABLE_NONE)
+			outcome = tg_step_by_table(walk, pc);
+		break;
+	}
+	if (outcome == TG_STEP_UNKNOWN)
+		outcome = tg_step_by_frame_pointer(&walk->registers);
+	return outcome;
+}
+
+#endif

@@ -1,0 +1,347 @@
+//! What stacks are unwound by: tables of binaries, the rules they refer to, and where each image has mapped them.
+
+use crate::Error;
+use crate::abi::{
+    BLOCK_BYTES, MAX_PARTS, MAX_RULES, MAX_TABLES, PART_RANGES, RULE_BYTES, RawMapped, TABLE_AWAITED,
+    TABLE_NONE,
+};
+use crate::sys::MapMemory;
+use libbpf_rs::{ErrorKind, Map, MapCore, MapFlags, MapHandle, MapType, libbpf_sys};
+use std::collections::HashMap;
+use std::os::fd::AsFd;
+use telegen_model::Token;
+
+/// The number of a table.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct TableSlot(u32);
+
+/// The table of a mapping.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum UnwindTable {
+    /// There is none: frame pointers are followed.
+    None,
+    /// There will be one: frame pointers are followed until then, and the sample says so.
+    Awaited,
+    /// This one.
+    Slot(TableSlot),
+}
+
+/// An executable mapping of an image.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MappedRange {
+    /// First address.
+    pub start: u64,
+    /// First address past it.
+    pub end: u64,
+    /// Where in the table its start is.
+    pub position: u32,
+    /// The table.
+    pub table: UnwindTable,
+}
+
+/// The kernel side's maps of tables and mappings. There is one, and the thread that owns it is the only one that
+/// writes to them.
+pub struct UnwindMaps {
+    tables: MapHandle,
+    mapped: MapHandle,
+    rules: MapMemory,
+    rules_written: usize,
+    free: Vec<TableSlot>,
+    next: u32,
+    /// Blocks of each table.
+    blocks: HashMap<TableSlot, usize>,
+    /// How many parts each image's list has.
+    parts: HashMap<Token, usize>,
+}
+
+/// `BPF_F_MMAPABLE | BPF_F_INNER_MAP`: filled without system calls, and each of its own size.
+const TABLE_FLAGS: u32 = 1 << 10 | 1 << 12;
+
+impl UnwindMaps {
+    /// How many rules the kernel side has room for.
+    pub const MAX_RULES: usize = MAX_RULES;
+    /// How many mappings of an image it has room for.
+    pub const MAX_RANGES: usize = MAX_PARTS * PART_RANGES;
+
+    pub(crate) fn new(tables: &Map<'_>, rules: &Map<'_>, mapped: &Map<'_>) -> Result<Self, Error> {
+        let duplicate = |map: &Map<'_>| {
+            MapHandle::try_from(map)
+                .map_err(|source| Error::Attach { program: "the maps of the unwinder".into(), source })
+        };
+        let memory = MapMemory::map(rules.as_fd(), MAX_RULES * RULE_BYTES)
+            .map_err(|source| Error::Kernel { action: "mapping the rules of the unwinder", source })?;
+        Ok(Self {
+            tables: duplicate(tables)?,
+            mapped: duplicate(mapped)?,
+            rules: memory,
+            rules_written: 0,
+            free: Vec::new(),
+            next: 0,
+            blocks: HashMap::new(),
+            parts: HashMap::new(),
+        })
+    }
+
+    /// Appends the rules that are new since the last call; `rules` are all there are, each of 16 bytes.
+    pub fn extend_rules(&mut self, rules: impl Iterator<Item = [u8; RULE_BYTES]>) {
+        for (number, rule) in rules.enumerate().take(MAX_RULES).skip(self.rules_written) {
+            self.rules.write(number * RULE_BYTES, &rule);
+            self.rules_written = number + 1;
+        }
+    }
+
+    /// Hands over a table: blocks of 1024 bytes. `None` if there are too many tables.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses the memory for it.
+    pub fn add_table(&mut self, blocks: &[u8]) -> Result<Option<TableSlot>, Error> {
+        let Some(slot) = self.free.pop().or_else(|| self.new_slot()) else { return Ok(None) };
+        let count = blocks.len().div_ceil(BLOCK_BYTES).max(1);
+        let options = libbpf_sys::bpf_map_create_opts {
+            sz: size_of::<libbpf_sys::bpf_map_create_opts>() as _,
+            map_flags: TABLE_FLAGS,
+            ..Default::default()
+        };
+        let refused = |source| Error::Load { source, log: vec![format!("an unwind table of {count} KiB")] };
+        let map = MapHandle::create(
+            MapType::Array,
+            Some("tg_table"),
+            4,
+            BLOCK_BYTES as u32,
+            count as u32,
+            &options,
+        )
+        .map_err(refused);
+        let entered = map.and_then(|map| {
+            let mut memory = MapMemory::map(map.as_fd(), count * BLOCK_BYTES)
+                .map_err(|source| Error::Kernel { action: "mapping an unwind table", source })?;
+            memory.write(0, blocks);
+            let fd = std::os::fd::AsRawFd::as_raw_fd(&map.as_fd());
+            self.tables.update(&slot.0.to_ne_bytes(), &fd.to_ne_bytes(), MapFlags::ANY).map_err(refused)
+        });
+        match entered {
+            Ok(()) => {
+                self.blocks.insert(slot, count);
+                Ok(Some(slot))
+            }
+            Err(error) => {
+                self.free.push(slot);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes a table away. No mapping may refer to it any more.
+    pub fn remove_table(&mut self, slot: TableSlot) {
+        if self.blocks.remove(&slot).is_some() {
+            // It cannot fail but for a slot that is empty already.
+            let _ = self.tables.delete(&slot.0.to_ne_bytes());
+            self.free.push(slot);
+        }
+    }
+
+    /// Tells what an image has mapped executable: ranges in ascending order that do not overlap. Ranges beyond
+    /// [`Self::MAX_RANGES`] are left out. False if there is no room.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses for another reason than that.
+    pub fn set_mapped(&mut self, image: Token, ranges: &[MappedRange]) -> Result<bool, Error> {
+        // The page of vsyscalls lies in the kernel's half, where the search does not go.
+        let lower = ranges.partition_point(|range| range.end <= NOWHERE);
+        let parts = parts(&ranges[..lower.min(Self::MAX_RANGES)]);
+        // The root last: until then it leads to the parts that were there before.
+        for (number, part) in parts.iter().enumerate().rev() {
+            let key = part_key(image, number);
+            if let Err(source) = self.mapped.update(&key, part, MapFlags::ANY) {
+                let full = source.kind() == ErrorKind::OutOfMemory || is_full(&source);
+                self.parts.insert(image, parts.len().max(self.parts.get(&image).copied().unwrap_or(0)));
+                self.remove_mapped(image);
+                return if full {
+                    Ok(false)
+                } else {
+                    Err(Error::Load { source, log: vec!["telling the mappings of a process".into()] })
+                };
+            }
+        }
+        let before = self.parts.insert(image, parts.len()).unwrap_or(0);
+        self.remove_parts(image, parts.len()..before);
+        Ok(true)
+    }
+
+    /// Forgets what an image has mapped.
+    pub fn remove_mapped(&mut self, image: Token) {
+        if let Some(parts) = self.parts.remove(&image) {
+            self.remove_parts(image, 0..parts);
+        }
+    }
+
+    /// How many tables there are, and the bytes of all of them.
+    pub fn tables(&self) -> (usize, usize) {
+        (self.blocks.len(), self.blocks.values().map(|blocks| table_bytes(*blocks)).sum())
+    }
+
+    /// How many images' mappings are known.
+    pub fn images(&self) -> usize {
+        self.parts.len()
+    }
+
+    fn remove_parts(&self, image: Token, parts: std::ops::Range<usize>) {
+        for number in parts {
+            // A part that is not there needs no removing.
+            let _ = self.mapped.delete(&part_key(image, number));
+        }
+    }
+
+    fn new_slot(&mut self) -> Option<TableSlot> {
+        let slot = TableSlot(self.next);
+        (self.next < MAX_TABLES).then(|| {
+            self.next += 1;
+            slot
+        })
+    }
+}
+
+/// What the kernel takes for a table: its values from a page on, and a page before them.
+fn table_bytes(blocks: usize) -> usize {
+    (blocks * BLOCK_BYTES).next_multiple_of(4096) + 4096
+}
+
+fn is_full(error: &libbpf_rs::Error) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return matches!(error.raw_os_error(), Some(libc::E2BIG | libc::ENOMEM));
+        }
+        source = error.source();
+    }
+    false
+}
+
+fn part_key(image: Token, number: usize) -> [u8; 8] {
+    (image.0 << 8 | number as u64).to_ne_bytes()
+}
+
+/// Where unused ranges stand: beyond all user addresses, and still positive.
+const NOWHERE: u64 = i64::MAX as u64;
+
+/// A list of mappings as a binary tree of parts, the root first.
+fn parts(ranges: &[MappedRange]) -> Vec<Vec<u8>> {
+    let groups: Vec<&[MappedRange]> =
+        if ranges.is_empty() { vec![&[]] } else { ranges.chunks(PART_RANGES).collect() };
+    let mut parts = Vec::new();
+    grow(&groups, &mut parts);
+    parts
+}
+
+/// Adds a tree of these groups, and says at what number its root is.
+fn grow(groups: &[&[MappedRange]], parts: &mut Vec<Vec<u8>>) -> usize {
+    let number = parts.len();
+    let middle = groups.len() / 2;
+    parts.push(Vec::new());
+    let branch = |groups: &[&[MappedRange]], parts: &mut Vec<Vec<u8>>| {
+        if groups.is_empty() { 0 } else { grow(groups, parts) as u8 }
+    };
+    let left = branch(&groups[..middle], parts);
+    let right = branch(&groups[middle + 1..], parts);
+    parts[number] = part(groups[middle], left, right);
+    number
+}
+
+fn part(ranges: &[MappedRange], left: u8, right: u8) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(size_of::<RawMapped>());
+    bytes.extend(ranges.first().map_or(0, |range| range.start).to_ne_bytes());
+    bytes.extend(ranges.last().map_or(u64::MAX, |range| range.end).to_ne_bytes());
+    // The kernel side puts down how many pages there are when it first looks.
+    bytes.extend(0u64.to_ne_bytes());
+    bytes.extend([left, right, 0, 0, 0, 0, 0, 0]);
+    for range in ranges {
+        bytes.extend(range.start.to_ne_bytes());
+        bytes.extend(range.end.to_ne_bytes());
+        bytes.extend(range.position.to_ne_bytes());
+        let table = match range.table {
+            UnwindTable::None => TABLE_NONE,
+            UnwindTable::Awaited => TABLE_AWAITED,
+            UnwindTable::Slot(slot) => slot.0,
+        };
+        bytes.extend(table.to_ne_bytes());
+    }
+    for _ in ranges.len()..PART_RANGES {
+        bytes.extend(NOWHERE.to_ne_bytes());
+        bytes.extend(NOWHERE.to_ne_bytes());
+        bytes.extend([0; 8]);
+    }
+    debug_assert_eq!(bytes.len(), size_of::<RawMapped>());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::mem::offset_of;
+
+    fn ranges(count: u64) -> Vec<MappedRange> {
+        (0..count)
+            .map(|nth| MappedRange {
+                start: nth * 100 + 50,
+                end: nth * 100 + 110,
+                position: nth as u32,
+                table: UnwindTable::None,
+            })
+            .collect()
+    }
+
+    fn number(part: &[u8], at: usize) -> u64 {
+        u64::from_ne_bytes(*part[at..].first_chunk().expect("eight bytes"))
+    }
+
+    /// Walks the tree as `tg_find_range` does; the part, and how many were looked at.
+    fn find(parts: &[Vec<u8>], address: u64) -> (Option<usize>, usize) {
+        let mut at = 0;
+        for level in 1..=8 {
+            let part = &parts[at];
+            let next = if address < number(part, offset_of!(RawMapped, low)) {
+                part[offset_of!(RawMapped, left)]
+            } else if address >= number(part, offset_of!(RawMapped, high)) {
+                part[offset_of!(RawMapped, right)]
+            } else {
+                return (Some(at), level);
+            };
+            if next == 0 {
+                return (None, level);
+            }
+            at = usize::from(next);
+        }
+        panic!("the tree is deeper than the kernel side goes");
+    }
+
+    #[test]
+    fn a_small_list_is_one_part() {
+        let parts = parts(&ranges(5));
+        assert_eq!(parts.len(), 1);
+        assert_eq!(find(&parts, 50), (Some(0), 1));
+        assert_eq!(find(&parts, 49), (None, 1));
+        assert_eq!(find(&parts, 510), (None, 1));
+    }
+
+    #[test]
+    fn every_range_of_the_longest_list_is_in_the_part_that_it_is_looked_for_in() {
+        let all = ranges(UnwindMaps::MAX_RANGES as u64);
+        let parts = parts(&all);
+        assert_eq!(parts.len(), MAX_PARTS);
+        for range in &all {
+            let (found, _) = find(&parts, range.start);
+            let part = &parts[found.expect("a part")];
+            let starts = (0..PART_RANGES).map(|nth| number(part, offset_of!(RawMapped, ranges) + nth * 24));
+            assert!(starts.into_iter().any(|start| start == range.start), "{range:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_is_a_part_in_which_nothing_is_found() {
+        let parts = parts(&[]);
+        assert_eq!(parts.len(), 1);
+        assert_eq!(number(&parts[0], offset_of!(RawMapped, ranges)), i64::MAX as u64);
+    }
+}

@@ -1,0 +1,275 @@
+//! The threads `tg-unwind`, which tells the kernel side what stacks are unwound by, and `tg-tables`, which makes the
+//! tables: one after the other, so that a large binary delays no other process's mappings.
+
+use super::waker::{Inbox, Sender, channel};
+use crate::unwind_metrics::UnwindState;
+use std::fs::File;
+use std::io::{self, Cursor};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::thread::{Builder, JoinHandle};
+use telegen_bpf::{MappedRange, TableSlot, UnwindMaps, UnwindTable};
+use telegen_collect::{CodeChange, MappedCode, Module};
+use telegen_model::{FileId, Token};
+use telegen_process::ProcFs;
+use telegen_unwind::{Binary, Code, KernelSide, Range, RawRule, Registry, Table, TableLimits, TableState};
+
+const QUEUE: usize = 256;
+/// What all tables together may take, and those that nobody uses any more.
+const LIMITS: TableLimits = TableLimits { bytes: 16 << 20, unused_bytes: 2 << 20 };
+const VDSO: &str = "[vdso]";
+/// The vDSO has no file; no file has this identity.
+const VDSO_ID: FileId = FileId::Inode { device: 0, inode: 0, ctime_ns: 0, size: 0 };
+
+/// What the thread is told.
+pub(crate) enum Message {
+    /// Images have mapped code, or are gone.
+    Code(Vec<CodeChange>),
+    /// A table has been made, or cannot be.
+    Made(FileId, Option<Binary>),
+    /// The profiler stops.
+    Stop,
+}
+
+/// Figures that other threads may want to see.
+#[derive(Debug, Default)]
+pub(crate) struct UnwindFigures {
+    tables: AtomicUsize,
+    table_bytes: AtomicUsize,
+    rows: AtomicUsize,
+    without: AtomicU64,
+    refused: AtomicU64,
+    images: AtomicUsize,
+    images_refused: AtomicU64,
+}
+
+impl UnwindFigures {
+    /// Bytes of all tables, as the kernel accounts for them.
+    pub(crate) fn table_bytes(&self) -> u64 {
+        self.table_bytes.load(Ordering::Relaxed) as u64
+    }
+
+    pub(crate) fn state(&self) -> UnwindState {
+        UnwindState {
+            tables: self.tables.load(Ordering::Relaxed),
+            rows: self.rows.load(Ordering::Relaxed),
+            images: self.images.load(Ordering::Relaxed),
+            without: self.without.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+            images_refused: self.images_refused.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// The threads, from outside.
+pub(crate) struct Unwind {
+    pub(crate) sender: Sender<Message>,
+    pub(crate) figures: Arc<UnwindFigures>,
+    thread: JoinHandle<()>,
+    tables: JoinHandle<()>,
+}
+
+/// Where the table of a binary is made from.
+#[derive(Clone)]
+enum Origin {
+    Module(Arc<Module>),
+    Vdso,
+}
+
+impl Unwind {
+    pub(crate) fn start(maps: UnwindMaps) -> io::Result<Self> {
+        let (sender, inbox) = channel(QUEUE)?;
+        let (jobs, to_make) = sync_channel(1);
+        let made = sender.clone();
+        let tables = Builder::new().name("tg-tables".into()).spawn(move || make_tables(&to_make, &made))?;
+        let figures = Arc::new(UnwindFigures::default());
+        let shown = figures.clone();
+        let thread = Builder::new().name("tg-unwind".into()).spawn(move || {
+            let kernel = Maps { maps, refused: 0 };
+            let registry = Registry::new(UnwindMaps::MAX_RULES, LIMITS);
+            Owner { kernel, registry, jobs, waiting: None, figures: shown }.run(&inbox);
+        })?;
+        Ok(Self { sender, figures, thread, tables })
+    }
+
+    /// Ends the threads.
+    pub(crate) fn join(self) {
+        let Self { sender, thread, tables, .. } = self;
+        // If it cannot be told, it has ended already.
+        let _ = sender.send(Message::Stop);
+        // A panic there has been printed by its thread.
+        let _ = thread.join();
+        let _ = tables.join();
+    }
+}
+
+struct Owner {
+    kernel: Maps,
+    registry: Registry<TableSlot, Origin>,
+    /// Dropped when the thread that makes tables shall end.
+    jobs: SyncSender<(FileId, Origin)>,
+    /// What found that thread busy.
+    waiting: Option<(FileId, Origin)>,
+    figures: Arc<UnwindFigures>,
+}
+
+impl Owner {
+    fn run(mut self, inbox: &Inbox<Message>) {
+        while inbox.wait(None, None).is_ok() {
+            loop {
+                match inbox.take() {
+                    Ok(Message::Code(changes)) => changes.into_iter().for_each(|change| self.take(change)),
+                    Ok(Message::Made(id, binary)) => {
+                        self.registry.finish_job(&id, binary, &mut self.kernel);
+                    }
+                    Err(TryRecvError::Empty) => break,
+                    Ok(Message::Stop) | Err(TryRecvError::Disconnected) => return,
+                }
+            }
+            self.hand_out_jobs();
+            self.publish();
+        }
+    }
+
+    fn take(&mut self, change: CodeChange) {
+        match change {
+            CodeChange::Mapped(image, code) => {
+                let code = code.into_iter().map(code_of).collect();
+                self.registry.mapped(image, code, &mut self.kernel);
+            }
+            CodeChange::Gone(image) => self.registry.unmapped(image, &mut self.kernel),
+        }
+    }
+
+    fn hand_out_jobs(&mut self) {
+        while let Some(job) = self.waiting.take().or_else(|| self.registry.next_job()) {
+            match self.jobs.try_send(job) {
+                Ok(()) => {}
+                Err(TrySendError::Full(job)) => {
+                    self.waiting = Some(job);
+                    return;
+                }
+                Err(TrySendError::Disconnected(_)) => return,
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let (figures, of_registry) = (&self.figures, self.registry.figures());
+        let (tables, bytes) = self.kernel.maps.tables();
+        figures.tables.store(tables, Ordering::Relaxed);
+        figures.table_bytes.store(bytes, Ordering::Relaxed);
+        figures.rows.store(of_registry.rows, Ordering::Relaxed);
+        figures.without.store(of_registry.without, Ordering::Relaxed);
+        figures.refused.store(of_registry.refused, Ordering::Relaxed);
+        figures.images.store(self.kernel.maps.images(), Ordering::Relaxed);
+        figures.images_refused.store(self.kernel.refused, Ordering::Relaxed);
+    }
+}
+
+fn code_of(code: MappedCode) -> Code<Origin> {
+    let MappedCode { start, end, offset, module } = code;
+    let binary = match &module.file {
+        Some(file) if file.open.is_some() => Some((file.id.clone(), Origin::Module(module))),
+        None if &*module.path == VDSO => Some((VDSO_ID, Origin::Vdso)),
+        _ => None,
+    };
+    Code { start, end, offset: offset.0, binary }
+}
+
+/// The kernel side's maps, which refuse only for want of memory: what it has not been told of is unwound by frame
+/// pointers, and counted.
+struct Maps {
+    maps: UnwindMaps,
+    refused: u64,
+}
+
+impl KernelSide for Maps {
+    type Slot = TableSlot;
+
+    fn extend_rules(&mut self, rules: &[RawRule]) {
+        self.maps.extend_rules(rules.iter().map(RawRule::to_bytes));
+    }
+
+    fn add_table(&mut self, table: &Table) -> Option<TableSlot> {
+        match self.maps.add_table(table.bytes()) {
+            Ok(slot) => slot,
+            Err(error) => {
+                tracing::warn!(%error, "the kernel has no room for an unwind table");
+                None
+            }
+        }
+    }
+
+    fn remove_table(&mut self, slot: TableSlot) {
+        self.maps.remove_table(slot);
+    }
+
+    fn set_mapped(&mut self, image: Token, ranges: &[Range<TableSlot>]) {
+        let ranges: Vec<_> = ranges.iter().map(mapped_range).collect();
+        match self.maps.set_mapped(image, &ranges) {
+            Ok(true) => {}
+            Ok(false) => self.refused += 1,
+            Err(error) => {
+                self.refused += 1;
+                tracing::warn!(%error, "the kernel cannot be told what a process has mapped");
+            }
+        }
+    }
+
+    fn remove_mapped(&mut self, image: Token) {
+        self.maps.remove_mapped(image);
+    }
+}
+
+fn mapped_range(range: &Range<TableSlot>) -> MappedRange {
+    let (position, table) = match range.table {
+        TableState::None => (0, UnwindTable::None),
+        TableState::Awaited => (0, UnwindTable::Awaited),
+        TableState::Ready { slot, position } => (position, UnwindTable::Slot(slot)),
+    };
+    MappedRange { start: range.start, end: range.end, position, table }
+}
+
+fn make_tables(jobs: &Receiver<(FileId, Origin)>, made: &Sender<Message>) {
+    while let Ok((id, origin)) = jobs.recv() {
+        let (name, binary) = match &origin {
+            Origin::Module(module) => {
+                let file = module.file.as_ref().and_then(|file| file.open.as_ref());
+                (&*module.path, file.map(Binary::read))
+            }
+            Origin::Vdso => (VDSO, own_vdso().map(|bytes| Binary::read(Cursor::new(bytes)))),
+        };
+        let binary = match binary {
+            Some(Ok(binary)) => {
+                tracing::debug!(
+                    name,
+                    functions = binary.compiled.functions,
+                    rows = binary.compiled.table.rows(),
+                    damaged = binary.compiled.damaged,
+                    "made an unwind table"
+                );
+                Some(binary)
+            }
+            Some(Err(error)) => {
+                tracing::debug!(name, %error, "no unwind table: frame pointers are followed");
+                None
+            }
+            None => None,
+        };
+        if made.send(Message::Made(id, binary)).is_err() {
+            return;
+        }
+    }
+}
+
+/// The vDSO is the same code in every process, so the agent's own will do.
+fn own_vdso() -> Option<Vec<u8>> {
+    let parsed = ProcFs::default().executable_mappings(telegen_model::Pid(std::process::id())).ok()?;
+    let vdso = parsed.mappings.iter().find(|mapping| mapping.backing.name() == Some(VDSO))?;
+    let mut bytes = vec![0; usize::try_from(vdso.end - vdso.start).ok()?];
+    File::open("/proc/self/mem").ok()?.read_exact_at(&mut bytes, vdso.start).ok()?;
+    Some(bytes)
+}

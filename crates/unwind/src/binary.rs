@@ -1,0 +1,121 @@
+//! The sections of a binary that describe its frames.
+
+use crate::{Arch, Compiled, Error, Sections, compile};
+use gimli::{EndianArcSlice, LittleEndian};
+use object::elf::{ET_DYN, ET_EXEC, FileHeader64, PF_X, PT_LOAD};
+use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
+use object::{LittleEndian as Little, Object, ObjectSection, ReadCache, ReadCacheOps, ReadRef};
+use std::sync::Arc;
+
+/// A section that is larger is left alone; that of a large browser has 30 MiB.
+const MAX_SECTION_BYTES: u64 = 256 << 20;
+/// Executable segments that are looked at; linkers write one or two.
+const MAX_SEGMENTS: usize = 16;
+
+/// What is needed of a binary to unwind it.
+#[derive(Debug)]
+pub struct Binary {
+    /// The table.
+    pub compiled: Compiled,
+    /// How its file lies in memory.
+    pub layout: Layout,
+}
+
+/// How a file lies in memory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Layout {
+    base: u64,
+    segments: Vec<Segment>,
+}
+
+/// An executable segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Segment {
+    offset: u64,
+    address: u64,
+    bytes: u64,
+}
+
+impl Binary {
+    /// Reads a file, or what is left of one in memory, and makes its table. Only what is needed is read.
+    ///
+    /// # Errors
+    ///
+    /// If it is no ELF file of a machine that can be unwound, or its call frame information makes no sense.
+    pub fn read<R: ReadCacheOps>(from: R) -> Result<Self, Error> {
+        let cache = ReadCache::new(from);
+        let elf = ElfFile64::<Little, _>::parse(&cache).map_err(Error::NotElf)?;
+        let header = elf.elf_header();
+        let kind = header.e_type(Little);
+        let arch = match header.e_machine(Little) {
+            object::elf::EM_X86_64 => Arch::X86_64,
+            object::elf::EM_AARCH64 => Arch::Aarch64,
+            _ => return Err(Error::OtherMachine),
+        };
+        if kind != ET_DYN && kind != ET_EXEC {
+            return Err(Error::OtherMachine);
+        }
+        let segments = executable_segments(&elf);
+        let address = |name| elf.section_by_name(name).map_or(0, |section| section.address());
+        let sections = Sections {
+            start: segments.iter().map(|segment| segment.address).min().unwrap_or(0),
+            eh_frame: bytes(&elf, ".eh_frame")?,
+            debug_frame: bytes(&elf, ".debug_frame")?.map(|(bytes, _)| bytes),
+            text: address(".text"),
+            got: address(".got"),
+        };
+        let compiled = compile(arch, sections)?;
+        let base = compiled.table.base();
+        Ok(Self { compiled, layout: Layout { base, segments } })
+    }
+}
+
+impl Layout {
+    /// The position in the table of a byte of the file, if it is in an executable segment.
+    pub fn position(&self, offset: u64) -> Option<u32> {
+        let segment = self
+            .segments
+            .iter()
+            .find(|segment| offset.checked_sub(segment.offset).is_some_and(|at| at < segment.bytes))?;
+        let address = segment.address.checked_add(offset - segment.offset)?;
+        u32::try_from(address.checked_sub(self.base)?).ok()
+    }
+}
+
+type Elf<'a, R> = ElfFile64<'a, Little, R>;
+
+fn executable_segments<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>) -> Vec<Segment> {
+    let headers: &[<FileHeader64<Little> as FileHeader>::ProgramHeader] = elf.elf_program_headers();
+    let executable = headers.iter().filter(|header| {
+        header.p_type(Little) == PT_LOAD && header.p_flags(Little).contains(PF_X)
+    });
+    let segment = |header: &&_| {
+        let header: &object::elf::ProgramHeader64<Little> = header;
+        // The loader maps whole pages.
+        let before = header.p_offset(Little) % PAGE_BYTES;
+        Segment {
+            offset: header.p_offset(Little) - before,
+            address: header.p_vaddr(Little).saturating_sub(before),
+            bytes: header.p_filesz(Little).saturating_add(before).next_multiple_of(PAGE_BYTES),
+        }
+    };
+    executable.take(MAX_SEGMENTS).map(|header| segment(&header)).collect()
+}
+
+const PAGE_BYTES: u64 = 4096;
+
+type Bytes = EndianArcSlice<LittleEndian>;
+
+/// A section's bytes, and where it stands.
+fn bytes<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>, name: &'static str) -> Result<Option<(Bytes, u64)>, Error> {
+    let Some(section) = elf.section_by_name(name) else { return Ok(None) };
+    let in_file = section.compressed_file_range().map_err(Error::NotElf)?;
+    if in_file.uncompressed_size > MAX_SECTION_BYTES || in_file.compressed_size > MAX_SECTION_BYTES {
+        return Err(Error::TooLarge { what: "bytes", limit: MAX_SECTION_BYTES as usize });
+    }
+    if in_file.uncompressed_size == 0 {
+        return Ok(None);
+    }
+    let data = section.uncompressed_data().map_err(Error::NotElf)?;
+    Ok(Some((Bytes::new(Arc::from(&*data), LittleEndian), section.address())))
+}
