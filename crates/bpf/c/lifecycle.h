@@ -53,6 +53,7 @@ int BPF_PROG(tg_fork, struct task_struct *parent, struct task_struct *child)
 	above = bpf_map_lookup_elem(&tg_processes, &parent_key);
 	if (above)
 		parent_word = above->word;
+	process.forked_from = parent_word >> TG_TOKEN_SHIFT;
 	process.start_ns = tg_start_of(child);
 	process.word = tg_new_word(tg_inherited(parent_word));
 	if (!tg_enter(key, &process, BPF_ANY))

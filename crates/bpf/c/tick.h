@@ -71,11 +71,14 @@ static long tg_walk_on(u32 nth, void *unused)
 
 /* The user stack, leaf first. Returns the number of frames, at most TG_MAX_USER_FRAMES. */
 static __always_inline u32 tg_user_stack(struct bpf_perf_event_data *ctx, struct task_struct *task,
-					 struct tg_sample_scratch *scratch, u64 word)
+					 struct tg_sample_scratch *scratch, struct tg_process *process, u64 word)
 {
 	struct tg_walk *walk = &scratch->walk;
 
+	/* Until a child's own list is there it has its parent's: fork has copied the mappings too. */
 	walk->key = word >> TG_TOKEN_SHIFT << 8;
+	if (process->forked_from && !bpf_map_lookup_elem(&tg_mapped, &walk->key))
+		walk->key = process->forked_from << 8;
 	walk->range.start = walk->range.end = 0;
 	walk->most = tg_user_frames;
 	walk->depth = 0;
@@ -111,7 +114,7 @@ static __always_inline void tg_notice_remapping(u32 key, struct tg_process *proc
 #else
 /* Along frame pointers, by the kernel's own walk. */
 static __always_inline u32 tg_user_stack(struct bpf_perf_event_data *ctx, struct task_struct *task,
-					 struct tg_sample_scratch *scratch, u64 word)
+					 struct tg_sample_scratch *scratch, struct tg_process *process, u64 word)
 {
 	u32 most = tg_user_frames <= TG_MAX_USER_FRAMES ? tg_user_frames : TG_MAX_USER_FRAMES;
 	long bytes = bpf_get_stack(ctx, scratch->frames, most * sizeof(u64), BPF_F_USER_STACK);
@@ -193,7 +196,7 @@ static __always_inline void tg_sample_target(struct bpf_perf_event_data *ctx, u3
 	scratch->sample.tid = tg_shared.agent.pid_level ? tg_number(task->thread_pid) : (u32)bpf_get_current_pid_tgid();
 	scratch->sample.flags = 0;
 	bpf_get_current_comm(scratch->sample.comm, sizeof(scratch->sample.comm));
-	user = tg_user_stack(ctx, task, scratch, word);
+	user = tg_user_stack(ctx, task, scratch, process, word);
 	scratch->sample.user_frames = user;
 	scratch->sample.kernel_frames = tg_kernel_stack(ctx, scratch, user);
 	if (tg_send(scratch, bpf_get_smp_processor_id()))

@@ -28,7 +28,7 @@ pub struct Options {
     pub clock: Clock,
     /// Ticks per second and CPU.
     pub sample_hz: u32,
-    /// Most frames of a user stack; the kernel's own limit, `kernel.perf_event_max_stack`, holds as well.
+    /// Most frames of a user stack.
     pub max_user_frames: u32,
     /// Whether kernel stacks are taken.
     pub kernel_stacks: bool,

@@ -117,13 +117,9 @@ impl Collector {
         self.images.entry(id).or_default().image = Some(image);
     }
 
-    /// The first tick of an image is under way: its mappings are read while they are there.
-    pub fn first_tick(&mut self, id: Token, now: Instant) {
-        self.refresh(id, now);
-    }
-
-    /// An image has mapped or unmapped code.
-    pub fn remapped(&mut self, id: Token, now: Instant) {
+    /// The first tick of an image is under way, or it has mapped or unmapped code: its mappings are read while they
+    /// are there.
+    pub fn read_mappings(&mut self, id: Token, now: Instant) {
         self.refresh(id, now);
     }
 

@@ -75,8 +75,7 @@ pub struct Files {
 pub struct Limits {
     /// The most processes that are profiled at once.
     pub max_targets: u32,
-    /// The most frames of a stack, beyond which it is cut. Stacks that the kernel itself walks it cuts at
-    /// `kernel.perf_event_max_stack` (sysctl(8); 127 unless changed) if that is less.
+    /// The most frames of a stack, beyond which it is cut.
     pub max_stack_depth: u32,
 }
 

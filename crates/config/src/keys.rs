@@ -140,7 +140,7 @@ pub(crate) static KEYS: &[Key] = &[
     key(
         "limits.max_stack_depth",
         &Single(Integer { range: 1..=512, unit: "frames" }, place!(limits.max_stack_depth)),
-        "the most frames of a stack; the kernel may cut earlier, at `kernel.perf_event_max_stack`",
+        "the most frames of a stack; a longer one ends in `[truncated]`",
     ),
     key(
         "log.level",

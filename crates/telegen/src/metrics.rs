@@ -1,8 +1,8 @@
 //! What telegen says of itself, for scrapers.
 
 use crate::process_metrics::ProcessMetrics;
-use foldhash::fast::FixedState;
 use crate::unwind_metrics::UnwindMetrics;
+use foldhash::fast::FixedState;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;

@@ -75,7 +75,7 @@ impl Settings {
                 CpuEvent::Cycles => Clock::Cycles,
             },
             sample_hz: config.cpu.sample_hz,
-            max_user_frames: user_frames(config.limits.max_stack_depth),
+            max_user_frames: config.limits.max_stack_depth,
             kernel_stacks: config.kernel_stacks,
             max_targets: config.limits.max_targets as usize,
             labels: labels(config),
@@ -86,14 +86,6 @@ impl Settings {
 /// The configured file, or the default one if it is there.
 pub(crate) fn config_file(given: Option<&Path>) -> Option<&Path> {
     given.or_else(|| Some(Path::new(DEFAULT_CONFIG)).filter(|path| path.exists()))
-}
-
-/// The kernel walks no stack further than `kernel.perf_event_max_stack`; asking for as much tells a stack that was cut
-/// there from one that ended.
-fn user_frames(configured: u32) -> u32 {
-    let limit = std::fs::read_to_string("/proc/sys/kernel/perf_event_max_stack");
-    let limit = limit.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(127);
-    configured.min(limit)
 }
 
 fn labels(config: &Config) -> ExtraLabels {

@@ -86,9 +86,9 @@ type Elf<'a, R> = ElfFile64<'a, Little, R>;
 
 fn executable_segments<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>) -> Vec<Segment> {
     let headers: &[<FileHeader64<Little> as FileHeader>::ProgramHeader] = elf.elf_program_headers();
-    let executable = headers.iter().filter(|header| {
-        header.p_type(Little) == PT_LOAD && header.p_flags(Little).contains(PF_X)
-    });
+    let executable = headers
+        .iter()
+        .filter(|header| header.p_type(Little) == PT_LOAD && header.p_flags(Little).contains(PF_X));
     let segment = |header: &&_| {
         let header: &object::elf::ProgramHeader64<Little> = header;
         // The loader maps whole pages.

@@ -165,12 +165,7 @@ impl<S: Copy, H> Registry<S, H> {
     }
 
     /// A table has been made, or cannot be.
-    pub fn finish_job(
-        &mut self,
-        id: &FileId,
-        made: Option<Binary>,
-        kernel: &mut impl KernelSide<Slot = S>,
-    ) {
+    pub fn finish_job(&mut self, id: &FileId, made: Option<Binary>, kernel: &mut impl KernelSide<Slot = S>) {
         let made = made.filter(|binary| binary.compiled.table.blocks() > 0);
         self.figures.without += u64::from(made.is_none());
         let state = made.map_or(State::None, |binary| self.install(binary, kernel));
@@ -224,8 +219,7 @@ impl<S: Copy, H> Registry<S, H> {
             self.figures.refused += 1;
             return State::None;
         }
-        let numbers: Vec<_> =
-            compiled.book.rules().iter().map(|rule| self.book.number_raw(*rule)).collect();
+        let numbers: Vec<_> = compiled.book.rules().iter().map(|rule| self.book.number_raw(*rule)).collect();
         compiled.table.renumber(&numbers);
         kernel.extend_rules(self.book.rules());
         let Some(slot) = kernel.add_table(&compiled.table) else {
@@ -250,7 +244,9 @@ impl<S: Copy, H> Registry<S, H> {
         let Some(oldest) = ready.min_by_key(|(_, entry)| entry.used).map(|(id, _)| id.clone()) else {
             return false;
         };
-        if let Some(Entry { state: State::Ready { slot, bytes, rows, .. }, .. }) = self.binaries.remove(&oldest) {
+        if let Some(Entry { state: State::Ready { slot, bytes, rows, .. }, .. }) =
+            self.binaries.remove(&oldest)
+        {
             kernel.remove_table(slot);
             self.figures.tables -= 1;
             self.figures.bytes -= bytes;

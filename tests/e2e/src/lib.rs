@@ -42,4 +42,4 @@ pub use recording::{Recording, record, record_files};
 pub use scratch::Scratch;
 pub use telegen::{telegen, telegen_as_nobody, telegen_binary};
 pub use tmpfs::Tmpfs;
-pub use workload::{Program, python, reported, source_line};
+pub use workload::{Program, build_with, python, reported, source_line};

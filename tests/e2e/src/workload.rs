@@ -104,23 +104,32 @@ impl Program {
     }
 
     fn build(self) -> Result<PathBuf> {
-        let directory = build_directory()?;
-        let path = directory.join(format!("{self:?}").to_lowercase());
-        let partial = path.with_extension("partial");
-        let compiler = self.compiler();
-        let mut command = Command::new(compiler[0]);
-        command.args(&compiler[1..]).arg("-o").arg(&partial).arg(workloads().join(self.source()));
-        // The Go tool is not to look for modules anywhere.
-        command.env("GO111MODULE", "off").env("GOPROXY", "off").env("GOFLAGS", "");
-        command.env("GOCACHE", directory.join("go-cache"));
-        let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
-        if !output.status.success() {
-            bail!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
-        }
-        // A copy of the last run that is still being executed keeps its inode.
-        fs::rename(&partial, &path)?;
-        Ok(path)
+        build_with(&format!("{self:?}").to_lowercase(), self.compiler(), self.source())
     }
+}
+
+/// Builds a source of `workloads/` under a name, by a compiler and its options.
+///
+/// # Errors
+///
+/// If there is no such compiler or it fails.
+pub fn build_with(name: &str, compiler: &[&str], source: &str) -> Result<PathBuf> {
+    let directory = build_directory()?;
+    let path = directory.join(name);
+    let partial = directory.join(format!("{name}.partial"));
+    let [compiler, options @ ..] = compiler else { bail!("no compiler for {name}") };
+    let mut command = Command::new(compiler);
+    command.args(options).arg("-o").arg(&partial).arg(workloads().join(source));
+    // The Go tool is not to look for modules anywhere.
+    command.env("GO111MODULE", "off").env("GOPROXY", "off").env("GOFLAGS", "");
+    command.env("GOCACHE", directory.join("go-cache"));
+    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
+    if !output.status.success() {
+        bail!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    // A copy of the last run that is still being executed keeps its inode.
+    fs::rename(&partial, &path)?;
+    Ok(path)
 }
 
 /// The interpreter of Python itself, not a script that stands in for it, and the path of `burn.py`.

@@ -25,6 +25,7 @@ mod pid_reuse;
 mod selection;
 mod short_lives;
 mod signals;
+mod stacks;
 mod summary;
 mod symbols;
 mod targets;

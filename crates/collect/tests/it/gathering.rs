@@ -119,7 +119,7 @@ fn a_process_that_has_gone_after_its_first_tick_keeps_its_places() {
     std::thread::sleep(std::time::Duration::from_millis(50));
     let (pid, address) = (sleeper.0.id(), code_of(sleeper.0.id()));
     collector.start(TOKEN, facts_of(pid), None);
-    collector.first_tick(TOKEN, Instant::now());
+    collector.read_mappings(TOKEN, Instant::now());
     sleeper.end();
     collector.record(TOKEN, &tick(&[address], &[]));
     collector.end(TOKEN);
@@ -146,7 +146,7 @@ fn a_process_that_has_gone_before_it_could_be_looked_at_is_marked() {
 fn a_forked_child_has_its_parent_s_mappings_until_its_own_are_read() {
     let mut collector = collector();
     collector.start(TOKEN, facts_of(std::process::id()), None);
-    collector.first_tick(TOKEN, Instant::now());
+    collector.read_mappings(TOKEN, Instant::now());
     // A child that is gone before anybody looks.
     let mut gone = facts_of(std::process::id());
     let mut process = (*gone.process).clone();

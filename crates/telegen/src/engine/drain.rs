@@ -24,10 +24,10 @@ const QUEUE: usize = 4096;
 pub(crate) enum Message {
     /// A program image is a target from now on.
     Start { token: Token, facts: ImageFacts, parent: Option<Token> },
-    /// Its first sample is under way.
-    FirstSample(Token),
-    /// It has mapped or unmapped code.
-    Remapped(Token),
+    /// Its first sample is under way, or it has mapped or unmapped code.
+    ReadMappings(Token),
+    /// Answered when all that was told before can be unwound.
+    Settle(SyncSender<()>),
     /// It has exited, called exec, or is not a target any more.
     End(Token),
     /// The interval ends: everything is drained and handed to the next thread.
@@ -167,11 +167,13 @@ impl Loop<'_> {
                 Ok(Message::Start { token, facts, parent }) => {
                     self.collector.borrow_mut().start(token, facts, parent);
                 }
-                Ok(Message::FirstSample(token)) => {
-                    self.collector.borrow_mut().first_tick(token, Instant::now());
+                Ok(Message::ReadMappings(token)) => {
+                    self.collector.borrow_mut().read_mappings(token, Instant::now());
                 }
-                Ok(Message::Remapped(token)) => {
-                    self.collector.borrow_mut().remapped(token, Instant::now());
+                Ok(Message::Settle(answer)) => {
+                    self.tell_changes();
+                    // Nobody is left to be asked, so nobody waits for long.
+                    let _ = self.unwind.send(unwind::Message::Settle(answer));
                 }
                 Ok(Message::End(token)) => self.collector.borrow_mut().end(token),
                 Ok(Message::Flush(to)) => self.flush(&to),

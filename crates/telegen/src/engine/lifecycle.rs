@@ -25,6 +25,10 @@ use telegen_select::{Observed, Operation, Selection, Selector};
 const REPAIR_INTERVAL: Duration = Duration::from_secs(30);
 const QUEUE: usize = 64;
 
+/// Targets whose stacks can be unwound from their first sample on, because they are made ready before the clocks
+/// start. With more than that most are idle, and cost nothing until they are not.
+const MAX_PREPARED: usize = 64;
+
 /// What the thread is told.
 pub(crate) enum Command {
     /// Other rules from now on.
@@ -81,8 +85,18 @@ impl Lifecycle {
             let into = queue.clone();
             let started = ring.reader(move |event| into.borrow_mut().push_back(event)).and_then(|reader| {
                 let Parts { drain, metrics, ready, .. } = parts;
-                Owner { reader, queue, decider, scanner, selector, drain, metrics, kernel_threads: counted }
-                    .run(&inbox, ready)
+                Owner {
+                    reader,
+                    queue,
+                    decider,
+                    scanner,
+                    selector,
+                    drain,
+                    metrics,
+                    kernel_threads: counted,
+                    prepare: 0,
+                }
+                .run(&inbox, ready)
             });
             if let Err(error) = started {
                 tracing::error!(%error, "following processes has stopped: the selection stays as it is");
@@ -109,6 +123,8 @@ struct Owner {
     drain: Sender<drain::Message>,
     metrics: Arc<Metrics>,
     kernel_threads: Arc<AtomicUsize>,
+    /// How many more targets are to be made ready ahead of their first sample.
+    prepare: usize,
 }
 
 impl Owner {
@@ -118,7 +134,9 @@ impl Owner {
         ready: Box<dyn FnOnce(Summary) + Send>,
     ) -> Result<(), telegen_bpf::Error> {
         let failed = |source| telegen_bpf::Error::Kernel { action: "waiting for events", source };
+        self.prepare = MAX_PREPARED;
         self.scan()?;
+        self.prepare = 0;
         ready(self.log_summary());
         let mut next_repair = Instant::now() + REPAIR_INTERVAL;
         loop {
@@ -220,10 +238,7 @@ impl Owner {
                 EventKind::FirstSample | EventKind::Remapped => {
                     // The start that it belongs to may be among what is still to be carried out.
                     self.carry_out(std::mem::take(&mut out), &std::mem::take(&mut times))?;
-                    self.tell(match event.kind {
-                        EventKind::Remapped => drain::Message::Remapped(event.token),
-                        _ => drain::Message::FirstSample(event.token),
-                    });
+                    self.tell(drain::Message::ReadMappings(event.token));
                     continue;
                 }
                 EventKind::Renamed | EventKind::Exited => {}
@@ -276,6 +291,10 @@ impl Owner {
                 Operation::Start { token, facts, parent, .. } => {
                     let facts = ImageFacts { process: facts, target: "default".into() };
                     self.tell(drain::Message::Start { token, facts, parent });
+                    if self.prepare > 0 {
+                        self.prepare -= 1;
+                        self.tell(drain::Message::ReadMappings(token));
+                    }
                 }
                 Operation::End { token } => self.tell(drain::Message::End(token)),
             }

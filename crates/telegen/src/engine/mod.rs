@@ -21,12 +21,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 use symbolize::Symbolize;
-use unwind::{Unwind, UnwindFigures};
 use telegen_bpf::{Clock, Counters, Kernel, Shared};
 use telegen_collect::ExtraLabels;
 use telegen_model::{ProcessId, Profile};
 use telegen_rules::RuleSet;
 use telegen_select::Selection;
+use unwind::{Unwind, UnwindFigures};
+
+/// How long the clocks wait for the unwind tables of the processes that are targets from the start.
+const MAX_SETTLING: Duration = Duration::from_millis(500);
 
 /// How the profiler shall run.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -90,6 +93,10 @@ impl Engine {
         };
         let lifecycle = Lifecycle::start(&kernel, parts)?;
         let first = first.recv().map_err(|_| Stopped)?;
+        let (answer, settled) = sync_channel(1);
+        drain.sender.send(drain::Message::Settle(answer)).map_err(|_| Stopped)?;
+        // Tables that take longer come later, and stacks say so until then.
+        let _ = settled.recv_timeout(MAX_SETTLING);
         kernel.follow_cpus()?;
         Ok(Self { kernel, kernel_options, lifecycle, drain, symbolize, unwind, metrics, first })
     }

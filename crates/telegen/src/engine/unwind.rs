@@ -29,6 +29,8 @@ pub(crate) enum Message {
     Code(Vec<CodeChange>),
     /// A table has been made, or cannot be.
     Made(FileId, Option<Binary>),
+    /// Answered when no table is being made.
+    Settle(SyncSender<()>),
     /// The profiler stops.
     Stop,
 }
@@ -89,7 +91,16 @@ impl Unwind {
         let thread = Builder::new().name("tg-unwind".into()).spawn(move || {
             let kernel = Maps { maps, refused: 0 };
             let registry = Registry::new(UnwindMaps::MAX_RULES, LIMITS);
-            Owner { kernel, registry, jobs, waiting: None, figures: shown }.run(&inbox);
+            Owner {
+                kernel,
+                registry,
+                jobs,
+                waiting: None,
+                under_way: 0,
+                settling: Vec::new(),
+                figures: shown,
+            }
+            .run(&inbox);
         })?;
         Ok(Self { sender, figures, thread, tables })
     }
@@ -112,6 +123,10 @@ struct Owner {
     jobs: SyncSender<(FileId, Origin)>,
     /// What found that thread busy.
     waiting: Option<(FileId, Origin)>,
+    /// Tables that are being made.
+    under_way: usize,
+    /// Who wants to know when there are none.
+    settling: Vec<SyncSender<()>>,
     figures: Arc<UnwindFigures>,
 }
 
@@ -121,7 +136,9 @@ impl Owner {
             loop {
                 match inbox.take() {
                     Ok(Message::Code(changes)) => changes.into_iter().for_each(|change| self.take(change)),
+                    Ok(Message::Settle(answer)) => self.settling.push(answer),
                     Ok(Message::Made(id, binary)) => {
+                        self.under_way -= 1;
                         self.registry.finish_job(&id, binary, &mut self.kernel);
                     }
                     Err(TryRecvError::Empty) => break,
@@ -130,6 +147,10 @@ impl Owner {
             }
             self.hand_out_jobs();
             self.publish();
+            if self.under_way == 0 && self.waiting.is_none() {
+                // Who has given up waiting need not be told.
+                self.settling.drain(..).for_each(|answer| _ = answer.send(()));
+            }
         }
     }
 
@@ -146,7 +167,7 @@ impl Owner {
     fn hand_out_jobs(&mut self) {
         while let Some(job) = self.waiting.take().or_else(|| self.registry.next_job()) {
             match self.jobs.try_send(job) {
-                Ok(()) => {}
+                Ok(()) => self.under_way += 1,
                 Err(TrySendError::Full(job)) => {
                     self.waiting = Some(job);
                     return;
