@@ -6,6 +6,7 @@ mod footprint;
 mod rejected;
 mod sampling;
 mod scan;
+mod unwinding;
 
 use super::{Bench, Row};
 use anyhow::Result;
@@ -13,12 +14,13 @@ use anyhow::Result;
 type Measure = fn(&Bench) -> Result<Vec<Row>>;
 
 /// The budgets' numbers, and what measures them.
-pub(crate) const ALL: [(&[&str], Measure); 7] = [
+pub(crate) const ALL: [(&[&str], Measure); 8] = [
     (&["P1"], rejected::measure),
     (&["P2", "P3", "P4"], footprint::measure),
     (&["P5"], scan::measure),
     (&["P6"], decision::measure),
     (&["P9"], sampling::accuracy),
+    (&["P10", "P11"], unwinding::measure),
     (&["P12"], sampling::throughput),
     (&["P14"], flush::measure),
 ];
