@@ -192,7 +192,7 @@ fn stack_depth() -> Finding {
     } else {
         Health::Degraded
     };
-    finding("stack depth", status, found, "deeper stacks are cut")
+    finding("stack depth", status, found, "deeper kernel stacks are cut")
 }
 
 fn pid_namespace() -> Finding {
