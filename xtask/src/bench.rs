@@ -68,7 +68,8 @@ impl Bench {
         Self { telegen, effort, root: root.to_owned() }
     }
 
-    /// Measures everything, prints the table and writes it down; or only what has these numbers, and prints that.
+    /// Measures everything, prints the table and writes it down; or only what has these numbers, whose lines are written
+    /// into the table that is there unless it was measured in haste.
     pub(crate) fn run(&self, numbers: &[String]) -> Result<()> {
         let wanted = |numbers_of: &[&str]| {
             numbers.is_empty() || numbers.iter().any(|number| numbers_of.contains(&number.as_str()))
@@ -82,11 +83,15 @@ impl Bench {
         }
         let table = table(&rows);
         println!("\n{table}");
-        if !numbers.is_empty() {
-            return Ok(());
-        }
         let page = self.root.join("docs/performance.md");
-        std::fs::write(&page, self.page(&table)).with_context(|| format!("cannot write {}", page.display()))
+        let text = if numbers.is_empty() {
+            self.page(&table)
+        } else if self.effort == Effort::FULL {
+            replace_rows(&std::fs::read_to_string(&page).unwrap_or_default(), &table)
+        } else {
+            return Ok(());
+        };
+        std::fs::write(&page, text).with_context(|| format!("cannot write {}", page.display()))
     }
 
     fn page(&self, table: &str) -> String {
@@ -124,6 +129,29 @@ fn table(rows: &[Row]) -> String {
     text
 }
 
+/// The page with the lines of a table put where those of the same budgets stand. Lines without a number stay.
+fn replace_rows(page: &str, table: &str) -> String {
+    let number = |line: &str| Some(line.strip_prefix("| P")?.split(' ').next()?.to_owned());
+    let mut text = String::new();
+    let mut placed = Vec::new();
+    for line in page.lines() {
+        let known = number(line).filter(|of| table.lines().any(|line| number(line).as_ref() == Some(of)));
+        let Some(known) = known else {
+            text.push_str(line);
+            text.push('\n');
+            continue;
+        };
+        if !placed.contains(&known) {
+            for line in table.lines().filter(|line| number(line).as_ref() == Some(&known)) {
+                text.push_str(line);
+                text.push('\n');
+            }
+            placed.push(known);
+        }
+    }
+    text
+}
+
 /// The middle one of some figures, and the smallest and largest.
 pub(crate) fn spread(mut figures: Vec<f64>) -> Option<(f64, f64, f64)> {
     figures.sort_by(f64::total_cmp);
@@ -138,6 +166,16 @@ mod tests {
     fn the_middle_figure_is_between_the_others() {
         assert_eq!(spread(vec![3.0, 1.0, 2.0]), Some((2.0, 1.0, 3.0)));
         assert_eq!(spread(Vec::new()), None);
+    }
+
+    #[test]
+    fn lines_are_put_where_those_of_their_budget_stand() {
+        let page = "# Page\n| # | what |\n| P1 | a |\n| P1 | b |\n| – | beside |\n| P12 | c |\n\nEnd\n";
+        let replaced = replace_rows(page, "| # | what |\n| P1 | x |\n| P1 | y |\n| – | z |\n");
+        assert_eq!(
+            replaced,
+            "# Page\n| # | what |\n| P1 | x |\n| P1 | y |\n| – | beside |\n| P12 | c |\n\nEnd\n"
+        );
     }
 
     #[test]

@@ -24,6 +24,13 @@ pub struct Counters {
     pub processes_refused: u64,
 }
 
+impl Counters {
+    /// All ticks that have come, whatever became of them.
+    pub fn ticks(&self) -> u64 {
+        self.rejected + self.undecided + self.exiting + self.sampled + self.ring_full
+    }
+}
+
 /// A view of the memory that the programs write; cheap to clone.
 #[derive(Clone)]
 pub struct Shared(Arc<SharedMemory>);

@@ -123,6 +123,7 @@ pub(crate) struct Metrics {
     samples: Family<SampleLabels, Counter>,
     rejected: Counter,
     undecided: Counter,
+    undelivered: Gauge,
     pub(crate) decision_latency: Histogram,
     map_bytes: Gauge,
     cache_bytes: Family<CacheLabel, Gauge>,
@@ -154,6 +155,7 @@ impl Metrics {
             samples: Family::default(),
             rejected: Counter::default(),
             undecided: Counter::default(),
+            undelivered: Gauge::default(),
             decision_latency: Histogram::new(LATENCY_BUCKETS),
             map_bytes: Gauge::default(),
             cache_bytes: Family::default(),
@@ -233,6 +235,11 @@ impl Metrics {
             "samples_undecided",
             "Ticks on processes before it was known whether they are targets",
             self.undecided.clone(),
+        );
+        profiler.register(
+            "samples_undelivered_estimate",
+            "Ticks that were due, from the time that CPUs were busy, and never came; 0 below 2 % of them",
+            self.undelivered.clone(),
         );
         profiler.register_with_unit(
             "decision_latency",
@@ -316,6 +323,11 @@ impl Metrics {
         set(&self.sample(SampleOutcome::RingFull), counters.ring_full);
         set(&self.sample(SampleOutcome::Exiting), counters.exiting);
         self.map_bytes.set(map_bytes as i64);
+    }
+
+    /// Takes over how many ticks were due and have not come.
+    pub(crate) fn set_undelivered(&self, count: u64) {
+        self.undelivered.set(count as i64);
     }
 
     /// Takes over how many processes there are, and how many of them are profiled.

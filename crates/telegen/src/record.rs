@@ -4,7 +4,7 @@ use crate::command::{HeldCommand, passed_on, start_ticks};
 use crate::engine::{Engine, EngineOptions, HOUSEKEEPING_INTERVAL};
 use crate::failure::{Failure, Status};
 use crate::metrics::Metrics;
-use crate::output::{ProgressLine, grouped, print, shown};
+use crate::output::{ProgressLine, grouped, print, say, shown};
 use crate::signals::Signals;
 use crate::targets::nothing_matched;
 use std::ffi::OsString;
@@ -59,6 +59,7 @@ pub(crate) fn run(options: RecordOptions) -> Result<u8, Failure> {
     let Recording { engine, mut command, mut progress, targets, signals } = recording;
     progress.show("stopping …");
     let counters = engine.counters();
+    let undelivered = engine.undelivered();
     let metrics = engine.metrics();
     let mut profile = engine.stop()?;
     if options.patience == Patience::Wait {
@@ -70,6 +71,13 @@ pub(crate) fn run(options: RecordOptions) -> Result<u8, Failure> {
         output.write(|writer| format.write(&profile, writer)).map_err(cannot_write)?;
     }
     let lost = counters.ring_full + metrics.lost_in_user_space();
+    if undelivered > 0 {
+        // On targets and others alike: nobody knows whose they were.
+        say(&format!(
+            "about {} ticks were due on this machine and never came, which makes its profiles as much too small",
+            grouped(undelivered)
+        ));
+    }
     print(&summary(&profile, targets, lost, &options))
         .map_err(|error| Failure::new(Status::Failed, error))?;
     let Some(command) = &mut command else { return Ok(0) };

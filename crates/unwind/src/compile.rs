@@ -1,6 +1,6 @@
 //! Call frame information into a table.
 
-use crate::entries::{Entries, Function};
+use crate::entries::{Entries, Function, Functions};
 use crate::table::TableWriter;
 use crate::translate::Translation;
 use crate::{Arch, Error, Rule, RuleBook, Table};
@@ -61,22 +61,22 @@ where
         section.set_address_size(arch.address_bytes());
         Entries::new(section, bases)
     });
-    let (first, first_damaged) = functions(eh_frame.as_mut())?;
-    let (second, second_damaged) = functions(debug_frame.as_mut())?;
+    let first = functions(eh_frame.as_mut())?;
+    let second = functions(debug_frame.as_mut())?;
     let mut compiler = Compiler {
         arch,
-        writer: TableWriter::new(lowest(&first, &second).min(sections.start)),
+        writer: TableWriter::new(lowest(&first.list, &second.list).min(sections.start)),
         context: UnwindContext::new(),
         end: None,
         result: Compiled {
             table: Table::default(),
             book: RuleBook::new(RuleBook::MAX_RULES),
             functions: 0,
-            damaged: first_damaged + second_damaged,
+            damaged: first.damaged + second.damaged,
             unsupported: 0,
         },
     };
-    for source in merge(&first, &second) {
+    for source in merge(&first.list, &second.list) {
         match (source, &mut eh_frame, &mut debug_frame) {
             (Source::EhFrame(function), Some(entries), _) => compiler.function(entries, function)?,
             (Source::DebugFrame(function), _, Some(entries)) => compiler.function(entries, function)?,
@@ -88,11 +88,11 @@ where
 
 fn functions<S: UnwindSection<R>, R: Reader>(
     entries: Option<&mut Entries<S, R>>,
-) -> Result<(Vec<Function<R::Offset>>, u64), Error>
+) -> Result<Functions<R::Offset>, Error>
 where
     R::Offset: std::hash::Hash,
 {
-    entries.map_or(Ok((Vec::new(), 0)), Entries::functions)
+    entries.map_or(Ok(Functions::none()), Entries::functions)
 }
 
 fn lowest<O>(first: &[Function<O>], second: &[Function<O>]) -> u64 {

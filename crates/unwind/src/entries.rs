@@ -18,6 +18,19 @@ pub(crate) struct Function<O> {
     pub(crate) entry: O,
 }
 
+/// The functions of a section, by address.
+pub(crate) struct Functions<O> {
+    pub(crate) list: Vec<Function<O>>,
+    /// Entries that could not be read.
+    pub(crate) damaged: u64,
+}
+
+impl<O> Functions<O> {
+    pub(crate) fn none() -> Self {
+        Self { list: Vec::new(), damaged: 0 }
+    }
+}
+
 /// A section of call frame information.
 pub(crate) struct Entries<S, R: Reader> {
     pub(crate) section: S,
@@ -33,9 +46,8 @@ where
         Self { section, bases, cies: HashMap::default() }
     }
 
-    /// All functions by address, and how many entries could not be read. Of functions that overlap the first in the
-    /// section stays.
-    pub(crate) fn functions(&mut self) -> Result<(Vec<Function<R::Offset>>, u64), Error> {
+    /// All functions. Of those that overlap the first in the section stays.
+    pub(crate) fn functions(&mut self) -> Result<Functions<R::Offset>, Error> {
         let (section, bases) = (self.section.clone(), self.bases.clone());
         let mut entries = section.entries(&bases);
         let mut functions = Vec::new();
@@ -74,7 +86,7 @@ where
             }
             apart
         });
-        Ok((functions, damaged))
+        Ok(Functions { list: functions, damaged })
     }
 
     /// The entry of a function.

@@ -31,6 +31,8 @@ fn ticks_on_other_processes_are_counted_as_rejected_and_nothing_is_recorded() ->
     sleep(Duration::from_secs(10));
     let (end, elapsed) = (std::time::SystemTime::now(), wall.elapsed().as_secs_f64());
     let rejected = agent.metrics()?.sum(REJECTED, &[])? - before;
+    let undelivered = agent.metrics()?.sum("telegen_profiler_samples_undelivered_estimate", &[])?;
+    assert_eq!(undelivered, 0.0, "all ticks that were due have come");
     sleep(Duration::from_millis(100));
     let mut busy_seconds = 0.0;
     for meter in &meters {

@@ -9,6 +9,7 @@
 mod drain;
 mod lifecycle;
 mod symbolize;
+mod undelivered;
 mod unwind;
 mod waker;
 
@@ -26,6 +27,7 @@ use telegen_collect::ExtraLabels;
 use telegen_model::{ProcessId, Profile};
 use telegen_rules::RuleSet;
 use telegen_select::Selection;
+use undelivered::DueTicks;
 use unwind::{Unwind, UnwindFigures};
 
 /// How long the clocks wait for the unwind tables of the processes that are targets from the start.
@@ -53,6 +55,7 @@ pub(crate) struct Engine {
     unwind: Unwind,
     metrics: Arc<Metrics>,
     first: Summary,
+    due: Option<DueTicks>,
 }
 
 /// Something between the caller and a profile has ended.
@@ -97,8 +100,9 @@ impl Engine {
         drain.sender.send(drain::Message::Settle(answer)).map_err(|_| Stopped)?;
         // Tables that take longer come later, and stacks say so until then.
         let _ = settled.recv_timeout(MAX_SETTLING);
+        let due = DueTicks::from_now(options.sample_hz, &kernel.shared().counters());
         kernel.follow_cpus()?;
-        Ok(Self { kernel, kernel_options, lifecycle, drain, symbolize, unwind, metrics, first })
+        Ok(Self { kernel, kernel_options, lifecycle, drain, symbolize, unwind, metrics, first, due })
     }
 
     /// What the first scan has found.
@@ -114,6 +118,11 @@ impl Engine {
     /// What the kernel has counted so far.
     pub(crate) fn counters(&self) -> Counters {
         self.kernel.shared().counters()
+    }
+
+    /// About how many ticks the kernel has never delivered.
+    pub(crate) fn undelivered(&self) -> u64 {
+        self.due.map_or(0, |due| due.missing(&self.counters()))
     }
 
     /// Starts the clocks of CPUs that have come; to be called now and then.
@@ -173,6 +182,7 @@ impl Engine {
             kernel_threads: self.lifecycle.kernel_threads.clone(),
             figures: self.drain.figures.clone(),
             unwinding: self.unwind.figures.clone(),
+            due: self.due,
             metrics: self.metrics.clone(),
         }
     }
@@ -187,6 +197,7 @@ pub(crate) struct Observer {
     kernel_threads: Arc<AtomicUsize>,
     figures: Arc<drain::DrainFigures>,
     unwinding: Arc<UnwindFigures>,
+    due: Option<DueTicks>,
     metrics: Arc<Metrics>,
 }
 
@@ -194,7 +205,9 @@ impl Observer {
     /// Takes over all figures as they stand now.
     pub(crate) fn refresh(&self) {
         let metrics = &self.metrics;
-        metrics.set_kernel(&self.shared.counters(), self.map_bytes + self.unwinding.table_bytes());
+        let counters = self.shared.counters();
+        metrics.set_undelivered(self.due.map_or(0, |due| due.missing(&counters)));
+        metrics.set_kernel(&counters, self.map_bytes + self.unwinding.table_bytes());
         metrics.unwind.set(self.unwinding.state());
         let (processes, matched) = self.selection.counts();
         let filtered = if self.selection.rules().has_filters() { Filtered::Yes } else { Filtered::No };
