@@ -116,6 +116,7 @@ fn parse_scanned(bytes: &[u8]) -> Option<(Scanned, &[u8])> {
             comm: text(&bytes[comm..comm + 16]),
             executable: (!path.is_empty()).then(|| text(path)),
             argv0: None,
+            container: None,
         },
     };
     Some((scanned, &bytes[HEAD + path_bytes..]))

@@ -190,6 +190,7 @@ impl Assembly {
         text("process.executable.name", name);
         text("process.executable.path", facts.executable.as_deref().unwrap_or_default());
         text("thread.name", &thread_name);
+        text("container.id", facts.container.as_ref().map_or("", |container| container.id.as_str()));
         text("service.name", name);
         text("target", &image.target);
         labels.push((self.builder.string("process.pid"), LabelValue::Number(facts.key.id.pid.0.into())));

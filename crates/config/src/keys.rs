@@ -37,6 +37,7 @@ const ONE_HOUR: Duration = Duration::from_secs(3_600);
 const ONE_YEAR: Duration = Duration::from_secs(365 * 86_400);
 const WAITS: RangeInclusive<Duration> = Duration::ZERO..=ONE_HOUR;
 const PATTERN: Text = Text("a glob");
+const CONTAINER_ID: Text = Text("a container id, or its first 12 digits or more");
 
 /// All keys, those of one section together.
 pub(crate) static KEYS: &[Key] = &[
@@ -96,6 +97,11 @@ pub(crate) static KEYS: &[Key] = &[
         "profile processes that run one of these files; `*` crosses `/`",
     ),
     key(
+        "target_container_ids",
+        &ListOf(CONTAINER_ID, place!(rules.target_container_ids)),
+        "profile processes in these containers",
+    ),
+    key(
         "exclude_process_names",
         &ListOf(PATTERN, place!(rules.exclude_process_names)),
         "never profile processes with one of these names",
@@ -104,6 +110,11 @@ pub(crate) static KEYS: &[Key] = &[
         "exclude_executables",
         &ListOf(PATTERN, place!(rules.exclude_executables)),
         "never profile processes that run one of these files",
+    ),
+    key(
+        "exclude_container_ids",
+        &ListOf(CONTAINER_ID, place!(rules.exclude_container_ids)),
+        "never profile processes in these containers",
     ),
     Key {
         path: "match",
@@ -153,7 +164,6 @@ pub(crate) static KEYS: &[Key] = &[
 /// Keys and sections that are documented, but whose part this version does not have.
 pub(crate) static LATER: &[&str] = &[
     "targets",
-    "target_container_ids",
     "target_namespaces",
     "target_deployments",
     "target_daemonsets",
@@ -162,7 +172,6 @@ pub(crate) static LATER: &[&str] = &[
     "target_cronjobs",
     "target_pods",
     "target_labels",
-    "exclude_container_ids",
     "exclude_namespaces",
     "exclude_deployments",
     "exclude_daemonsets",

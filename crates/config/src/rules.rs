@@ -15,10 +15,14 @@ pub struct Rules {
     pub target_process_names: Vec<String>,
     /// `target_executables`: globs.
     pub target_executables: Vec<String>,
+    /// `target_container_ids`: ids, or their first twelve digits or more.
+    pub target_container_ids: Vec<String>,
     /// `exclude_process_names`: globs.
     pub exclude_process_names: Vec<String>,
     /// `exclude_executables`: globs.
     pub exclude_executables: Vec<String>,
+    /// `exclude_container_ids`: ids, or their first twelve digits or more.
+    pub exclude_container_ids: Vec<String>,
     /// `match`: `None` if it is not written, which means [`Match::Any`] but is worth a warning where more than
     /// one type of include is configured.
     pub match_types: Option<Match>,
@@ -33,10 +37,14 @@ pub struct Overrides {
     pub process_names: Vec<String>,
     /// `--exe`.
     pub executables: Vec<String>,
+    /// `--container`.
+    pub container_ids: Vec<String>,
     /// `--exclude-name`.
     pub exclude_process_names: Vec<String>,
     /// `--exclude-exe`.
     pub exclude_executables: Vec<String>,
+    /// `--exclude-container`.
+    pub exclude_container_ids: Vec<String>,
     /// `--match`.
     pub match_types: Option<Match>,
 }
@@ -46,8 +54,8 @@ impl Rules {
     pub const PIDS: RangeInclusive<u32> = 1..=1 << 22;
 
     /// The include keys, as they are written in a file.
-    pub const INCLUDES: [&'static str; 4] =
-        ["target_pid", "target_pids", "target_process_names", "target_executables"];
+    pub const INCLUDES: [&'static str; 5] =
+        ["target_pid", "target_pids", "target_process_names", "target_executables", "target_container_ids"];
 
     /// Whether any include is configured.
     pub fn has_includes(&self) -> bool {
@@ -55,6 +63,7 @@ impl Rules {
             || !self.target_pids.is_empty()
             || !self.target_process_names.is_empty()
             || !self.target_executables.is_empty()
+            || !self.target_container_ids.is_empty()
     }
 
     /// These rules without their includes.
@@ -62,6 +71,7 @@ impl Rules {
         Self {
             exclude_process_names: self.exclude_process_names.clone(),
             exclude_executables: self.exclude_executables.clone(),
+            exclude_container_ids: self.exclude_container_ids.clone(),
             match_types: self.match_types,
             ..Self::default()
         }
@@ -74,9 +84,11 @@ impl Rules {
             rules.target_pids.clone_from(&by.pids);
             rules.target_process_names.clone_from(&by.process_names);
             rules.target_executables.clone_from(&by.executables);
+            rules.target_container_ids.clone_from(&by.container_ids);
         }
         rules.exclude_process_names.extend_from_slice(&by.exclude_process_names);
         rules.exclude_executables.extend_from_slice(&by.exclude_executables);
+        rules.exclude_container_ids.extend_from_slice(&by.exclude_container_ids);
         rules.match_types = by.match_types.or(rules.match_types);
         rules
     }
@@ -85,12 +97,17 @@ impl Rules {
 impl Overrides {
     /// Whether there is any include.
     pub fn has_includes(&self) -> bool {
-        !self.pids.is_empty() || !self.process_names.is_empty() || !self.executables.is_empty()
+        !self.pids.is_empty()
+            || !self.process_names.is_empty()
+            || !self.executables.is_empty()
+            || !self.container_ids.is_empty()
     }
 
     /// Whether there is any exclusion.
     pub fn has_exclusions(&self) -> bool {
-        !self.exclude_process_names.is_empty() || !self.exclude_executables.is_empty()
+        !self.exclude_process_names.is_empty()
+            || !self.exclude_executables.is_empty()
+            || !self.exclude_container_ids.is_empty()
     }
 }
 
@@ -108,8 +125,10 @@ mod tests {
             target_pids: vec![Pid(2)],
             target_process_names: texts(&["java"]),
             target_executables: texts(&["/opt/*"]),
+            target_container_ids: texts(&["0123456789ab"]),
             exclude_process_names: texts(&["sh"]),
             exclude_executables: texts(&["/bin/*"]),
+            exclude_container_ids: texts(&["ba9876543210"]),
             match_types: Some(Match::All),
         }
     }
@@ -129,11 +148,13 @@ mod tests {
         let by = Overrides {
             exclude_process_names: texts(&["bash"]),
             exclude_executables: texts(&["/sbin/*"]),
+            exclude_container_ids: texts(&["cccccccccccc"]),
             ..Overrides::default()
         };
         let expected = Rules {
             exclude_process_names: texts(&["sh", "bash"]),
             exclude_executables: texts(&["/bin/*", "/sbin/*"]),
+            exclude_container_ids: texts(&["ba9876543210", "cccccccccccc"]),
             ..file()
         };
         assert_eq!(file().overridden(&by), expected);
@@ -154,6 +175,7 @@ mod tests {
             Rules { target_pids: vec![Pid(1)], ..Rules::default() },
             Rules { target_process_names: texts(&["a"]), ..Rules::default() },
             Rules { target_executables: texts(&["a"]), ..Rules::default() },
+            Rules { target_container_ids: texts(&["a"]), ..Rules::default() },
         ] {
             assert!(rules.has_includes(), "{rules:?}");
         }

@@ -69,8 +69,10 @@ impl Sources {
             ("target_pids", "--pid", !overrides.pids.is_empty()),
             ("target_process_names", "--name", !overrides.process_names.is_empty()),
             ("target_executables", "--exe", !overrides.executables.is_empty()),
+            ("target_container_ids", "--container", !overrides.container_ids.is_empty()),
             ("exclude_process_names", "--exclude-name", !overrides.exclude_process_names.is_empty()),
             ("exclude_executables", "--exclude-exe", !overrides.exclude_executables.is_empty()),
+            ("exclude_container_ids", "--exclude-container", !overrides.exclude_container_ids.is_empty()),
             ("match", "--match", overrides.match_types.is_some()),
         ] {
             if given {

@@ -1,6 +1,7 @@
 //! What is known of a process, as far as rules ask.
 
-use crate::{Pid, ProcessKey};
+use crate::{Container, Pid, ProcessKey};
+use std::sync::Arc;
 
 /// What is known of a process, as far as rules and labels ask.
 ///
@@ -21,6 +22,8 @@ pub struct ProcessFacts {
     pub executable: Option<Box<str>>,
     /// Base name of `argv[0]`; `None` if there is none or it could not be read.
     pub argv0: Option<Box<str>>,
+    /// The container it runs in; `None` if it is in none, or nobody has asked.
+    pub container: Option<Arc<Container>>,
 }
 
 impl ProcessFacts {
@@ -59,6 +62,7 @@ mod tests {
             comm: "main".into(),
             executable: executable.map(Into::into),
             argv0: Some("java".into()),
+            container: None,
         }
     }
 

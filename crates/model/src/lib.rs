@@ -11,6 +11,7 @@
 //! * A [`Profile`] holds each string, function, location, stack and label set once, however many samples
 //!   refer to it, so that its size follows what is different, not what has happened.
 
+mod container;
 mod ending;
 mod facts;
 mod file;
@@ -19,6 +20,7 @@ mod kernel;
 mod process;
 mod profile;
 
+pub use container::{Container, ContainerId};
 pub use ending::Ending;
 pub use facts::{ProcessFacts, base_name};
 pub use file::{BuildId, FileId, FileOffset};

@@ -8,6 +8,7 @@
 //!   agent's namesake of a file that the process sees.
 //! * Parsers take bytes and do no I/O.
 
+mod cgroup;
 mod error;
 mod mapped_file;
 mod mappings;
@@ -15,6 +16,7 @@ mod maps;
 mod proc_fs;
 mod stat;
 
+pub use cgroup::parse_container;
 pub use error::Error;
 pub use mapped_file::{FileFacts, MappedFile};
 pub use mappings::{Delta, Mappings};

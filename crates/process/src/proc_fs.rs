@@ -1,10 +1,12 @@
 //! /proc, or a directory that looks like it.
 
+use crate::cgroup::parse_container;
 use crate::{Error, MapsParser, ParsedMaps, Stat};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use telegen_model::{Generation, Pid, ProcessFacts, ProcessId, ProcessKey, StartTime, base_name};
+use std::sync::Arc;
+use telegen_model::{Container, Generation, Pid, ProcessFacts, ProcessId, ProcessKey, StartTime, base_name};
 
 /// Most bytes of a command line that are looked at for `argv[0]`.
 const MAX_ARGV0_BYTES: u64 = 4096;
@@ -14,6 +16,8 @@ const MAX_MAPS_BYTES: u64 = 64 << 20;
 /// Bytes of `maps` that are held at a time; the kernel hands out a page or less.
 const MAPS_PIECE_BYTES: usize = 8 << 10;
 const MAX_STAT_BYTES: u64 = 4096;
+/// A line of a path for each of some fifteen hierarchies.
+const MAX_CGROUP_BYTES: u64 = 128 << 10;
 
 /// A directory that is, or stands in for, /proc.
 #[derive(Clone, Debug)]
@@ -95,6 +99,11 @@ impl ProcFs {
         Ok((!name.is_empty()).then(|| name.into()))
     }
 
+    /// The container that a process runs in, if it is in one: `/proc/PID/cgroup`.
+    pub fn container(&self, pid: Pid) -> Result<Option<Container>, Error> {
+        Ok(parse_container(&self.read(pid, &self.path(pid, "cgroup"), MAX_CGROUP_BYTES)?))
+    }
+
     /// The executable mappings of a process. Those of its leader, or of another thread if that has left.
     ///
     /// None are an answer, too: kernel threads have none, nor has a process on its way out.
@@ -157,13 +166,22 @@ impl ProcFs {
         } else {
             (or_denied(self.executable(pid))?, or_denied(self.argv0(pid))?)
         };
+        // Not to know of a container is no reason to know nothing.
+        let container = if kernel_thread { None } else { self.container(pid).ok().flatten() };
         if self.stat(pid)?.start_ticks != stat.start_ticks {
             return Err(Error::Gone { pid });
         }
         let start = StartTime(stat.start_ticks.saturating_mul(StartTime::TICK_NS));
         let key = ProcessKey { id: ProcessId { pid, start }, generation: Generation::default() };
-        let facts =
-            ProcessFacts { key, parent: Pid(stat.parent), kernel_thread, comm: stat.comm, executable, argv0 };
+        let facts = ProcessFacts {
+            key,
+            parent: Pid(stat.parent),
+            kernel_thread,
+            comm: stat.comm,
+            executable,
+            argv0,
+            container: container.map(Arc::new),
+        };
         Ok((facts, denied))
     }
 

@@ -12,21 +12,27 @@ pub enum Key {
     ProcessNames,
     /// `target_executables`
     Executables,
+    /// `target_container_ids`
+    ContainerIds,
     /// `exclude_process_names`
     ExcludeProcessNames,
     /// `exclude_executables`
     ExcludeExecutables,
+    /// `exclude_container_ids`
+    ExcludeContainerIds,
 }
 
 impl Key {
     /// All keys, in the order in which they are shown.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Pid,
         Self::Pids,
         Self::ProcessNames,
         Self::Executables,
+        Self::ContainerIds,
         Self::ExcludeProcessNames,
         Self::ExcludeExecutables,
+        Self::ExcludeContainerIds,
     ];
 
     /// The key as it is written in the configuration.
@@ -36,8 +42,10 @@ impl Key {
             Self::Pids => "target_pids",
             Self::ProcessNames => "target_process_names",
             Self::Executables => "target_executables",
+            Self::ContainerIds => "target_container_ids",
             Self::ExcludeProcessNames => "exclude_process_names",
             Self::ExcludeExecutables => "exclude_executables",
+            Self::ExcludeContainerIds => "exclude_container_ids",
         }
     }
 
@@ -48,8 +56,10 @@ impl Key {
             Self::Pids => "PIDs",
             Self::ProcessNames => "ProcessNames",
             Self::Executables => "Executables",
+            Self::ContainerIds => "ContainerIDs",
             Self::ExcludeProcessNames => "ExcludeProcessNames",
             Self::ExcludeExecutables => "ExcludeExecutables",
+            Self::ExcludeContainerIds => "ExcludeContainerIDs",
         }
     }
 
@@ -59,6 +69,7 @@ impl Key {
             Self::Pid | Self::Pids => "pid",
             Self::ProcessNames | Self::ExcludeProcessNames => "name",
             Self::Executables | Self::ExcludeExecutables => "executable",
+            Self::ContainerIds | Self::ExcludeContainerIds => "container",
         }
     }
 }

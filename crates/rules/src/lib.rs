@@ -8,6 +8,7 @@
 //!   node; its words are made only when somebody asks ([`RuleSet::reason`]).
 //! * A pattern is compiled once. One without metacharacters costs a hash look-up, however many there are.
 
+mod container_ids;
 mod decision;
 mod glob;
 mod key;

@@ -61,7 +61,11 @@ impl fmt::Display for NearMiss {
         }
         for (at, miss) in self.missed.iter().enumerate() {
             let separator = if at > 0 || !self.matched.is_empty() { "; " } else { "" };
-            let actual = if miss.actual.is_empty() { "unknown".into() } else { miss.actual.join(", ") };
+            let actual = match (miss.actual.is_empty(), miss.key) {
+                (false, _) => miss.actual.join(", "),
+                (true, Key::ContainerIds) => "none".into(),
+                (true, _) => "unknown".into(),
+            };
             write!(f, "{separator}{} does not: {} is {actual}", miss.key.name(), miss.key.subject())?;
             write!(f, ", closest rule {:?}", miss.closest)?;
         }
@@ -72,6 +76,7 @@ impl fmt::Display for NearMiss {
 fn miss(key: Key, patterns: &[String], facts: &ProcessFacts) -> Option<Miss> {
     let actual: Vec<&str> = match key {
         Key::Executables => facts.executable.as_deref().into_iter().collect(),
+        Key::ContainerIds => facts.container.iter().map(|container| container.id.as_str()).collect(),
         _ => facts.names().collect(),
     };
     let distance = |pattern: &str| actual.iter().map(|text| edits(pattern, text)).min().unwrap_or(usize::MAX);

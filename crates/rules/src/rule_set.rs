@@ -1,5 +1,6 @@
 //! Rules, compiled and combined.
 
+use crate::container_ids::ContainerIds;
 use crate::patterns::Patterns;
 use crate::{Decision, Key, MatchMode, PatternError, Reason, RuleSpec};
 use std::fmt::Write;
@@ -35,8 +36,10 @@ pub struct RuleSet {
     pids: Vec<PidChoice>,
     names: Option<Patterns>,
     executables: Option<Patterns>,
+    containers: Option<ContainerIds>,
     exclude_names: Option<Patterns>,
     exclude_executables: Option<Patterns>,
+    exclude_containers: Option<ContainerIds>,
 }
 
 impl RuleSet {
@@ -53,6 +56,12 @@ impl RuleSet {
         let (names, executables) = (compile(Key::ProcessNames), compile(Key::Executables));
         let (exclude_names, exclude_executables) =
             (compile(Key::ExcludeProcessNames), compile(Key::ExcludeExecutables));
+        let mut compile_ids = |key: Key| {
+            let ids = spec.patterns(key);
+            (!ids.is_empty()).then(|| ContainerIds::compile(key, ids, &mut errors))
+        };
+        let (containers, exclude_containers) =
+            (compile_ids(Key::ContainerIds), compile_ids(Key::ExcludeContainerIds));
         if let Some(pid) = spec.pids.get(Self::MOST_PIDS) {
             let message = format!("a list may have {} pids", Self::MOST_PIDS);
             let (key, index, pattern) = (Key::Pids, Self::MOST_PIDS, pid.to_string());
@@ -63,7 +72,16 @@ impl RuleSet {
         let listed = listed.map(|(index, &pid)| PidChoice { key: Key::Pids, index, pid: Pid(pid) });
         let pids = single.into_iter().chain(listed).collect();
         if errors.is_empty() {
-            Ok(Self { spec: spec.clone(), pids, names, executables, exclude_names, exclude_executables })
+            Ok(Self {
+                spec: spec.clone(),
+                pids,
+                names,
+                executables,
+                containers,
+                exclude_names,
+                exclude_executables,
+                exclude_containers,
+            })
         } else {
             Err(errors)
         }
@@ -76,8 +94,10 @@ impl RuleSet {
             pids: Vec::new(),
             names: Some(Patterns::none()),
             executables: None,
+            containers: None,
             exclude_names: None,
             exclude_executables: None,
+            exclude_containers: None,
         }
     }
 
@@ -89,12 +109,20 @@ impl RuleSet {
 
     /// Whether there is any rule: without one, everything is profiled.
     pub fn has_filters(&self) -> bool {
-        self.has_includes() || self.exclude_names.is_some() || self.exclude_executables.is_some()
+        self.has_includes()
+            || self.exclude_names.is_some()
+            || self.exclude_executables.is_some()
+            || self.exclude_containers.is_some()
     }
 
     /// Whether there is a rule that `argv[0]` is needed for.
     pub fn needs_argv0(&self) -> bool {
         self.names.is_some() || self.exclude_names.is_some()
+    }
+
+    /// Whether there is a rule that the container is needed for.
+    pub fn needs_container(&self) -> bool {
+        self.containers.is_some() || self.exclude_containers.is_some()
     }
 
     /// The rules as they were written.
@@ -104,7 +132,8 @@ impl RuleSet {
 
     /// What may not be what was meant. Pids are no type here: they are chosen whichever way the types combine.
     pub fn warnings(&self) -> Vec<Warning> {
-        let several = self.include_types().count() > 1;
+        let types = [self.names.is_some(), self.executables.is_some(), self.containers.is_some()];
+        let several = types.into_iter().filter(|configured| *configured).count() > 1;
         if several && self.spec.match_mode.is_none() { vec![Warning::ImplicitMatch] } else { Vec::new() }
     }
 
@@ -130,7 +159,10 @@ impl RuleSet {
     }
 
     fn has_includes(&self) -> bool {
-        !self.pids.is_empty() || self.names.is_some() || self.executables.is_some()
+        !self.pids.is_empty()
+            || self.names.is_some()
+            || self.executables.is_some()
+            || self.containers.is_some()
     }
 
     fn exclusion(&self, facts: &ProcessFacts) -> Option<(Key, u16)> {
@@ -140,7 +172,11 @@ impl RuleSet {
         }
         let executable =
             self.exclude_executables.as_ref().and_then(|patterns| match_executable(patterns, facts));
-        executable.map(|index| (Key::ExcludeExecutables, index))
+        if let Some(index) = executable {
+            return Some((Key::ExcludeExecutables, index));
+        }
+        let container = self.exclude_containers.as_ref().and_then(|ids| match_container(ids, facts));
+        container.map(|index| (Key::ExcludeContainerIds, index))
     }
 
     fn include(&self, facts: &ProcessFacts) -> Decision {
@@ -160,21 +196,16 @@ impl RuleSet {
         reason.map_or(Decision::skip(Reason::NotIncluded), Decision::profile)
     }
 
-    /// The include types that are configured.
-    fn include_types(&self) -> impl Iterator<Item = (Key, &Patterns)> {
-        let names = self.names.iter().map(|patterns| (Key::ProcessNames, patterns));
-        names.chain(self.executables.iter().map(|patterns| (Key::Executables, patterns)))
-    }
-
     /// Each include type that is configured, with the first of its rules that matches.
     pub(crate) fn include_matches<'a>(
         &'a self,
         facts: &'a ProcessFacts,
     ) -> impl Iterator<Item = (Key, Option<u16>)> + 'a {
-        self.include_types().map(|(key, patterns)| match key {
-            Key::Executables => (key, match_executable(patterns, facts)),
-            _ => (key, match_names(patterns, facts)),
-        })
+        let names = self.names.iter().map(|patterns| (Key::ProcessNames, match_names(patterns, facts)));
+        let executables =
+            self.executables.iter().map(|patterns| (Key::Executables, match_executable(patterns, facts)));
+        let containers = self.containers.iter().map(|ids| (Key::ContainerIds, match_container(ids, facts)));
+        names.chain(executables).chain(containers)
     }
 
     /// The reason of a decision in words, such as `target_process_names[0] = "java"`.
@@ -262,6 +293,10 @@ fn match_names(patterns: &Patterns, facts: &ProcessFacts) -> Option<u16> {
 
 fn match_executable(patterns: &Patterns, facts: &ProcessFacts) -> Option<u16> {
     patterns.first_match(facts.executable.as_deref()?)
+}
+
+fn match_container(ids: &ContainerIds, facts: &ProcessFacts) -> Option<u16> {
+    ids.first_match(&facts.container.as_deref()?.id)
 }
 
 /// A pattern without what would break a line of the log.

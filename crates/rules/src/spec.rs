@@ -22,10 +22,14 @@ pub struct RuleSpec {
     pub process_names: Vec<String>,
     /// `target_executables`
     pub executables: Vec<String>,
+    /// `target_container_ids`
+    pub container_ids: Vec<String>,
     /// `exclude_process_names`
     pub exclude_process_names: Vec<String>,
     /// `exclude_executables`
     pub exclude_executables: Vec<String>,
+    /// `exclude_container_ids`
+    pub exclude_container_ids: Vec<String>,
     /// `match`, if written.
     pub match_mode: Option<MatchMode>,
     /// `profile_self`
@@ -39,8 +43,10 @@ impl RuleSpec {
             Key::Pid | Key::Pids => &[],
             Key::ProcessNames => &self.process_names,
             Key::Executables => &self.executables,
+            Key::ContainerIds => &self.container_ids,
             Key::ExcludeProcessNames => &self.exclude_process_names,
             Key::ExcludeExecutables => &self.exclude_executables,
+            Key::ExcludeContainerIds => &self.exclude_container_ids,
         }
     }
 }

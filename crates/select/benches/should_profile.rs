@@ -26,6 +26,7 @@ fn should_profile(criterion: &mut Criterion) {
             comm: name.into(),
             executable: Some(format!("/usr/bin/{name}").into()),
             argv0: Some(name.into()),
+            container: None,
         };
         let observed = Observed {
             facts,

@@ -28,6 +28,7 @@
 //!     comm: "java".into(),
 //!     executable: Some("/usr/bin/java".into()),
 //!     argv0: Some("java".into()),
+//!     container: None,
 //! };
 //! let mut operations = Vec::new();
 //! let observed = Observed { facts, token: Token(7), key: KernelKey(42), standing: Standing::Undecided };

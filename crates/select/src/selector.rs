@@ -92,6 +92,11 @@ impl Selector {
         self.processes.get(&token).map(|process| &process.facts)
     }
 
+    /// What is known of the program that a process runs.
+    pub fn facts_of(&self, id: ProcessId) -> Option<&Arc<ProcessFacts>> {
+        self.facts(*self.current.get(&id.pid)?).filter(|facts| facts.key.id == id)
+    }
+
     /// Takes in what has happened; what is to be done is appended to `out`.
     pub fn handle(&mut self, event: Event, out: &mut Vec<Operation>) {
         if self.published.something_forgotten.load(Ordering::Relaxed) {

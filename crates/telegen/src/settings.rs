@@ -103,8 +103,10 @@ fn compile(loaded: &Loaded) -> Result<RuleSet, Failure> {
         pids: rules.target_pids.iter().map(|pid| pid.0).collect(),
         process_names: rules.target_process_names.clone(),
         executables: rules.target_executables.clone(),
+        container_ids: rules.target_container_ids.clone(),
         exclude_process_names: rules.exclude_process_names.clone(),
         exclude_executables: rules.exclude_executables.clone(),
+        exclude_container_ids: rules.exclude_container_ids.clone(),
         match_mode: rules.match_types.map(|mode| match mode {
             Match::Any => MatchMode::Any,
             Match::All => MatchMode::All,
@@ -116,7 +118,12 @@ fn compile(loaded: &Loaded) -> Result<RuleSet, Failure> {
 
 fn bad_patterns(loaded: &Loaded, errors: &[PatternError]) -> String {
     let describe = |error: &PatternError| {
-        let message = format!("bad pattern {:?}: {}", error.pattern, error.message);
+        let message = match error.key {
+            Key::ContainerIds | Key::ExcludeContainerIds => {
+                format!("bad container id {:?}: {}", error.pattern, error.message)
+            }
+            _ => format!("bad pattern {:?}: {}", error.pattern, error.message),
+        };
         loaded.sources.error_at(Key::name(error.key), Some(error.index), message).to_string()
     };
     errors.iter().map(describe).collect::<Vec<_>>().join("\n")

@@ -3,9 +3,10 @@
 use crate::failure::{Failure, Status};
 use crate::output::{print, say, shown, table};
 use serde::Serialize;
+use std::sync::Arc;
 use std::time::Instant;
 use telegen_bpf::Scanner;
-use telegen_model::{Pid, ProcessFacts};
+use telegen_model::{ContainerId, Pid, ProcessFacts};
 use telegen_process::ProcFs;
 use telegen_rules::{Decision, MatchMode, PidChoice, Reason, RuleSet, RuleSpec};
 
@@ -47,6 +48,7 @@ struct Entry {
     start_time: u64,
     name: String,
     exe: Option<String>,
+    container_id: Option<String>,
     decision: &'static str,
     target: Option<&'static str>,
     reason: String,
@@ -111,6 +113,9 @@ fn completed(mut facts: ProcessFacts) -> ProcessFacts {
         // A process that has gone meanwhile stays as it is.
         facts.executable = ProcFs::default().executable(facts.key.id.pid).ok().flatten();
     }
+    if !facts.kernel_thread {
+        facts.container = ProcFs::default().container(facts.key.id.pid).ok().flatten().map(Arc::new);
+    }
     facts
 }
 
@@ -137,6 +142,7 @@ fn entry(rules: &RuleSet, process: &Decided) -> Entry {
         start_time: facts.key.id.start.0,
         name: facts.comm.to_string(),
         exe: facts.executable.as_deref().map(str::to_owned),
+        container_id: facts.container.as_ref().map(|container| container.id.to_string()),
         decision: process.decision.verdict.name(),
         target: process.decision.is_profile().then_some("default"),
         reason: explanation(rules, process),
@@ -162,7 +168,7 @@ fn rendered(
     let wide = format == ListFormat::Wide;
     let mut header = vec!["PID", "NAME", "DECISION"];
     if wide {
-        header.extend(["TARGET", "STARTED", "EXECUTABLE"]);
+        header.extend(["TARGET", "STARTED", "CONTAINER", "EXECUTABLE"]);
     }
     if wide || explain {
         header.push("REASON");
@@ -177,6 +183,11 @@ fn rendered(
         if wide {
             row.push(if process.decision.is_profile() { "default" } else { "-" }.into());
             row.push(format!("{:.3}s", facts.key.id.start.0 as f64 / 1e9));
+            let container = facts.container.as_ref();
+            // As short as rules and other tools take it.
+            row.push(
+                container.map_or("-", |container| &container.id.as_str()[..ContainerId::MIN_DIGITS]).into(),
+            );
             row.push(facts.executable.as_deref().map_or_else(|| "-".into(), shown));
         }
         if wide || explain {
@@ -209,6 +220,7 @@ fn without_exclusions(rules: &RuleSet) -> Option<RuleSet> {
     let spec = RuleSpec {
         exclude_process_names: Vec::new(),
         exclude_executables: Vec::new(),
+        exclude_container_ids: Vec::new(),
         ..rules.spec().clone()
     };
     RuleSet::compile(&spec).ok()

@@ -2,6 +2,7 @@
 
 use crate::{Program, Running, Scratch, until};
 use anyhow::{Result, bail};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +15,10 @@ pub struct Container {
     runc: Running,
     state: PathBuf,
     name: String,
+    id: String,
     pod_cgroup: String,
+    /// Control groups that were there before.
+    others: BTreeSet<PathBuf>,
     pid: u32,
 }
 
@@ -42,16 +46,23 @@ impl Container {
         scratch.install(program, &installed)?;
         fs::create_dir(bundle.join("rootfs/proc"))?;
         let pod_cgroup = format!("/kubepods/burstable/pod0e2e0e2e-0000-4000-8000-{unique:012x}");
-        let cgroup = format!("{pod_cgroup}/{}", "0123456789abcdef".repeat(4));
+        let id = id_of(&name);
+        let cgroup = format!("{pod_cgroup}/{id}");
+        let others = cgroups(&cgroup).into_iter().filter(|group| group.exists()).collect();
         fs::write(bundle.join("config.json"), specification(program_name, arguments, &cgroup).to_string())?;
         let state = scratch.join(&format!("{name}.state"));
         let mut command = Command::new("runc");
         command.arg("--root").arg(&state).args(["run", "--bundle"]).arg(&bundle).arg(&name);
         let runc = Running::spawn(&mut command)?;
         // The guard exists from here on, so that a container which comes up late is taken down too.
-        let mut container = Self { runc, state, name, pod_cgroup, pid: 0 };
+        let mut container = Self { runc, state, name, id, pod_cgroup, others, pid: 0 };
         container.pid = container.wait_for_program(program_name)?;
         Ok(container)
+    }
+
+    /// Its id: 64 hexadecimal digits.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// The pid of the program, as the host sees it.
@@ -85,22 +96,42 @@ impl Drop for Container {
         };
         runc(&["delete", "--force"]);
         self.runc.kill();
-        remove_cgroups(&self.pod_cgroup);
+        remove_cgroups(&self.pod_cgroup, &self.id, &self.others);
     }
 }
 
-/// Removes the pod's cgroup and those above it, unless something else is in them, from every hierarchy.
-fn remove_cgroups(pod_cgroup: &str) {
+/// An id as runtimes make them, the same for the same name.
+fn id_of(name: &str) -> String {
+    let mut state = 0xcbf2_9ce4_8422_2325_u64;
+    let mut id = String::new();
+    for round in 0..4u8 {
+        for byte in name.bytes().chain([round]) {
+            state = (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+        id.push_str(&format!("{state:016x}"));
+    }
+    id
+}
+
+/// Removes what was made for the container, from every hierarchy: not what was there before.
+fn remove_cgroups(pod_cgroup: &str, id: &str, others: &BTreeSet<PathBuf>) {
+    for group in cgroups(&format!("{pod_cgroup}/{id}")).iter().filter(|group| !others.contains(*group)) {
+        // What another container has come into meanwhile stays for that one to remove.
+        let _ = fs::remove_dir(group);
+    }
+}
+
+/// A control group and all above it, in every hierarchy.
+fn cgroups(path: &str) -> Vec<PathBuf> {
     let mut hierarchies = vec![PathBuf::from("/sys/fs/cgroup")];
     hierarchies
         .extend(fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path()));
-    for hierarchy in hierarchies {
-        let mut cgroup = Path::new(pod_cgroup);
-        while cgroup != Path::new("/") {
-            let _ = fs::remove_dir(hierarchy.join(cgroup.strip_prefix("/").unwrap_or(cgroup)));
-            cgroup = cgroup.parent().unwrap_or(Path::new("/"));
-        }
-    }
+    let groups = |hierarchy: &PathBuf| {
+        let hierarchy = hierarchy.clone();
+        let above = Path::new(path).ancestors().filter(|path| *path != Path::new("/"));
+        above.map(move |path| hierarchy.join(path.strip_prefix("/").unwrap_or(path))).collect::<Vec<_>>()
+    };
+    hierarchies.iter().flat_map(groups).collect()
 }
 
 fn specification(program_name: &str, arguments: &[&str], cgroup: &str) -> serde_json::Value {

@@ -10,6 +10,7 @@ mod agent_shutdown;
 mod broken_executables;
 mod command;
 mod config;
+mod containers;
 mod doctor;
 mod exit_status;
 mod formats;

@@ -39,13 +39,14 @@ fn pid() -> impl Strategy<Value = Pid> {
 fn rules() -> impl Strategy<Value = Rules> {
     let pids = (prop::option::of(pid()), prop::collection::vec(pid(), 0..4));
     let match_types = prop::option::of(prop_oneof![Just(Match::Any), Just(Match::All)]);
-    (pids, texts(), texts(), texts(), texts(), match_types).prop_map(
+    (pids, texts(), texts(), texts(), texts(), (texts(), texts()), match_types).prop_map(
         |(
             pids,
             target_process_names,
             target_executables,
             exclude_process_names,
             exclude_executables,
+            (target_container_ids, exclude_container_ids),
             match_types,
         )| {
             Rules {
@@ -53,8 +54,10 @@ fn rules() -> impl Strategy<Value = Rules> {
                 target_pids: pids.1,
                 target_process_names,
                 target_executables,
+                target_container_ids,
                 exclude_process_names,
                 exclude_executables,
+                exclude_container_ids,
                 match_types,
             }
         },

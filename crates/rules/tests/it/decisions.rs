@@ -10,6 +10,7 @@ pub(crate) fn facts(comm: &str, executable: &str, argv0: &str) -> ProcessFacts {
         comm: comm.into(),
         executable: (!executable.is_empty()).then(|| executable.into()),
         argv0: (!argv0.is_empty()).then(|| argv0.into()),
+        container: None,
     }
 }
 

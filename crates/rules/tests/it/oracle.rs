@@ -2,7 +2,8 @@
 
 use crate::decisions::facts;
 use proptest::prelude::*;
-use telegen_model::ProcessFacts;
+use std::sync::Arc;
+use telegen_model::{Container, ContainerId, ProcessFacts};
 use telegen_rules::{Decision, Key, MatchMode, Reason, RuleSet, RuleSpec};
 
 /// All patterns without braces that a pattern stands for.
@@ -85,12 +86,22 @@ fn naive(spec: &RuleSpec, facts: &ProcessFacts, chosen: Option<(Key, u16)>, agen
     if let Some(index) = first_match(&spec.exclude_executables, &executable) {
         return Decision::skip(Reason::Excluded { key: Key::ExcludeExecutables, index });
     }
+    let container: Option<&str> = facts.container.as_ref().map(|container| container.id.as_str());
+    let begins = |ids: &[String]| {
+        ids.iter().position(|id| container.is_some_and(|full| full[..id.len()] == **id)).map(|at| at as u16)
+    };
+    if let Some(index) = begins(&spec.exclude_container_ids) {
+        return Decision::skip(Reason::Excluded { key: Key::ExcludeContainerIds, index });
+    }
     let mut types = Vec::new();
     if !spec.process_names.is_empty() {
         types.push((Key::ProcessNames, first_match(&spec.process_names, &names)));
     }
     if !spec.executables.is_empty() {
         types.push((Key::Executables, first_match(&spec.executables, &executable)));
+    }
+    if !spec.container_ids.is_empty() {
+        types.push((Key::ContainerIds, begins(&spec.container_ids)));
     }
     if types.is_empty() && spec.pid.is_none() && spec.pids.is_empty() {
         return Decision::profile(Reason::NoIncludeRules);
@@ -131,13 +142,26 @@ fn patterns(start: &'static str) -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec(pattern, 0..3)
 }
 
+/// Ids, whole or cut short, of few enough containers that many match.
+fn container_ids() -> impl Strategy<Value = Vec<String>> {
+    let id = (0usize..3, prop_oneof![Just(12usize), Just(13), Just(64)]);
+    prop::collection::vec(id.prop_map(|(which, digits)| CONTAINERS[which][..digits].to_owned()), 0..3)
+}
+
+const CONTAINERS: [&str; 3] = [
+    "aaaaaaaaaaaa1111aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "aaaaaaaaaaaa2222aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "bbbbbbbbbbbb0000bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+];
+
 const NAME: &str = "[abé*,{]{1,4}";
 
 prop_compose! {
     fn specs()(
         pid in prop::option::weighted(0.3, 1u32..3), pids in prop::collection::vec(1u32..3, 0..2),
-        process_names in patterns(""), executables in patterns("/"),
+        process_names in patterns(""), executables in patterns("/"), container_ids in container_ids(),
         exclude_process_names in patterns(""), exclude_executables in patterns("/"),
+        exclude_container_ids in container_ids(), in_containers in 0u8..3,
         match_mode in prop::option::of(prop_oneof![Just(MatchMode::Any), Just(MatchMode::All)]),
         profile_self: bool, excluding in 0u8..3,
     ) -> RuleSpec {
@@ -145,8 +169,10 @@ prop_compose! {
         let keep = |list: Vec<String>| if excluding == 0 { list } else { Vec::new() };
         RuleSpec {
             pid, pids, process_names, executables,
+            container_ids: if in_containers == 0 { container_ids } else { Vec::new() },
             exclude_process_names: keep(exclude_process_names),
             exclude_executables: keep(exclude_executables),
+            exclude_container_ids: keep(exclude_container_ids),
             match_mode, profile_self,
         }
     }
@@ -159,10 +185,14 @@ proptest! {
     fn decisions_are_those_of_the_naive_reading(
         spec in specs(), comm in NAME, executable in prop_oneof![1 => Just(String::new()), 4 => "/[abé/]{1,4}"],
         argv0 in prop_oneof![1 => Just(String::new()), 2 => NAME],
+        container in 0usize..4,
         kernel_thread in prop::bool::weighted(0.05), chosen in prop::bool::weighted(0.2), agent in prop::bool::weighted(0.1),
     ) {
         let mut facts = facts(&comm, &executable, &argv0);
         facts.kernel_thread = kernel_thread;
+        facts.container = CONTAINERS.get(container).map(|id| {
+            Arc::new(Container { id: ContainerId::new(id).expect("an id"), pod_uid: None })
+        });
         let rules = RuleSet::compile(&spec).expect("valid patterns");
         let choice = rules.pids().first().copied().filter(|_| chosen);
         let decision = rules.decide(&facts, choice, agent);

@@ -11,6 +11,7 @@ pub(crate) fn observed(pid: u32, start: u64, generation: u32, token: u64, name: 
         comm: name.into(),
         executable: Some(format!("/bin/{name}").into()),
         argv0: None,
+        container: None,
     };
     Observed { facts, token: Token(token), key: KernelKey(pid), standing: Standing::Undecided }
 }

@@ -18,12 +18,18 @@ pub(crate) struct TargetFlags {
     /// Processes whose executable's path matches
     #[arg(long, value_name = "GLOB")]
     exe: Vec<String>,
+    /// Processes in these containers, by id or its first 12 digits or more
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    container: Vec<String>,
     /// Not processes with such a name
     #[arg(long, value_name = "GLOB")]
     exclude_name: Vec<String>,
     /// Not processes with such an executable
     #[arg(long, value_name = "GLOB")]
     exclude_exe: Vec<String>,
+    /// Not processes in these containers
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    exclude_container: Vec<String>,
     /// Whether one of several types of rule is enough, or all must match [default: any]
     #[arg(long = "match", value_enum, value_name = "MODE")]
     match_types: Option<MatchTypes>,
@@ -42,8 +48,10 @@ impl TargetFlags {
             pids: self.pid.iter().map(|&pid| Pid(pid)).collect(),
             process_names: lists(&self.name),
             executables: lists(&self.exe),
+            container_ids: self.container.clone(),
             exclude_process_names: lists(&self.exclude_name),
             exclude_executables: lists(&self.exclude_exe),
+            exclude_container_ids: self.exclude_container.clone(),
             match_types: self.match_types.map(|types| match types {
                 MatchTypes::Any => Match::Any,
                 MatchTypes::All => Match::All,
@@ -60,8 +68,10 @@ impl TargetFlags {
         let texts = [
             ("--name", &self.name),
             ("--exe", &self.exe),
+            ("--container", &self.container),
             ("--exclude-name", &self.exclude_name),
             ("--exclude-exe", &self.exclude_exe),
+            ("--exclude-container", &self.exclude_container),
         ];
         for (flag, values) in texts {
             words.extend(values.iter().map(|value| format!("{flag} {}", quoted(value))));

@@ -16,7 +16,7 @@ use telegen_bpf::{
     Decider, Event, EventKind, EventReader, Kernel, Outcome, Scanned, Scanner, State, StateChange,
 };
 use telegen_collect::{ImageFacts, Interval};
-use telegen_model::{Pid, ProcessFacts, ProcessId};
+use telegen_model::{Container, Pid, ProcessFacts, ProcessId};
 use telegen_process::ProcFs;
 use telegen_rules::RuleSet;
 use telegen_select::{Observed, Operation, Selection, Selector};
@@ -76,6 +76,7 @@ impl Lifecycle {
         let ring = kernel.event_ring()?;
         let limits = telegen_select::Limits { max_targets: parts.max_targets };
         let own = Pid(std::process::id());
+        let with_containers = parts.rules.needs_container();
         let selector = Selector::new(parts.rules.clone(), own, limits);
         let selection = selector.selection();
         let kernel_threads = Arc::new(AtomicUsize::new(0));
@@ -95,6 +96,7 @@ impl Lifecycle {
                     metrics,
                     kernel_threads: counted,
                     prepare: 0,
+                    with_containers,
                 }
                 .run(&inbox, ready)
             });
@@ -125,6 +127,8 @@ struct Owner {
     kernel_threads: Arc<AtomicUsize>,
     /// How many more targets are to be made ready ahead of their first sample.
     prepare: usize,
+    /// Whether rules need the container of every process. It is a label of targets in any case.
+    with_containers: bool,
 }
 
 impl Owner {
@@ -167,6 +171,12 @@ impl Owner {
         loop {
             match inbox.take() {
                 Ok(Command::Reload(rules)) => {
+                    if rules.needs_container() && !self.with_containers {
+                        // The new rules must not take what nobody has asked for yet for what is not there.
+                        self.with_containers = true;
+                        self.scan()?;
+                    }
+                    self.with_containers = rules.needs_container();
                     let mut out = Vec::new();
                     self.selector.reload(*rules, &mut out);
                     self.carry_out(out, &[])?;
@@ -221,6 +231,8 @@ impl Owner {
             facts.argv0 = known.and_then(|known| known.argv0.clone());
         }
         complete(&mut facts, known.map(|known| &**known), with_argv0);
+        let before = known.and_then(|known| known.container.clone());
+        facts.container = if self.with_containers { container_of(&facts, before) } else { before };
         Observed { facts, token: scanned.token, key: scanned.key, standing: standing(scanned.state) }
     }
 
@@ -254,15 +266,24 @@ impl Owner {
         let token = event.token;
         Some(match event.kind {
             EventKind::Forked { parent } => {
-                let (executable, argv0) = match self.selector.facts(parent) {
-                    Some(facts) => (facts.executable.clone(), facts.argv0.clone()),
-                    None => (None, None),
+                let of_parent = self.selector.facts(parent).cloned();
+                let (executable, argv0, container) = match of_parent.as_deref() {
+                    Some(facts) => (facts.executable.clone(), facts.argv0.clone(), facts.container.clone()),
+                    None => (None, None, None),
                 };
-                let child = observe(&event, executable, argv0);
+                let mut child = observe(&event, executable, argv0);
+                // A child begins in its parent's control group, unless it was cloned into another.
+                child.facts.container = container;
                 telegen_select::Event::Forked { child, parent }
             }
             EventKind::Execed { ref executable, ref argv0 } => {
-                telegen_select::Event::Execed(observe(&event, executable.clone(), argv0.clone()))
+                let mut observed = observe(&event, executable.clone(), argv0.clone());
+                let before =
+                    self.selector.facts_of(event.process.id).and_then(|facts| facts.container.clone());
+                // A runtime has put itself into the container's control group before it becomes its program.
+                observed.facts.container =
+                    if self.with_containers { container_of(&observed.facts, before) } else { before };
+                telegen_select::Event::Execed(observed)
             }
             EventKind::Renamed => telegen_select::Event::Renamed { token, comm: event.comm },
             EventKind::Exited => telegen_select::Event::Exited { token },
@@ -289,7 +310,8 @@ impl Owner {
             match operation {
                 Operation::Set { .. } => {}
                 Operation::Start { token, facts, parent, .. } => {
-                    let facts = ImageFacts { process: facts, target: "default".into() };
+                    let process = if self.with_containers { facts } else { with_container(facts) };
+                    let facts = ImageFacts { process, target: "default".into() };
                     self.tell(drain::Message::Start { token, facts, parent });
                     if self.prepare > 0 {
                         self.prepare -= 1;
@@ -330,6 +352,7 @@ fn observe(event: &Event, executable: Option<Box<str>>, argv0: Option<Box<str>>)
         comm: event.comm.clone(),
         executable,
         argv0,
+        container: None,
     };
     complete(&mut facts, None, true);
     Observed { facts, token: event.token, key: event.key, standing: standing(event.state) }
@@ -350,6 +373,23 @@ fn complete(facts: &mut ProcessFacts, known: Option<&ProcessFacts>, with_argv0: 
     }
     if facts.argv0.is_none() && with_argv0 {
         facts.argv0 = proc.argv0(pid).ok().flatten();
+    }
+}
+
+/// The container that a process runs in now, or what was known of it if it has gone.
+fn container_of(facts: &ProcessFacts, before: Option<Arc<Container>>) -> Option<Arc<Container>> {
+    match ProcFs::default().container(facts.key.id.pid) {
+        // The same container keeps what has been allocated for it.
+        Ok(now) if now.as_ref() == before.as_deref() => before,
+        Ok(now) => now.map(Arc::new),
+        Err(_) => before,
+    }
+}
+
+fn with_container(facts: Arc<ProcessFacts>) -> Arc<ProcessFacts> {
+    match container_of(&facts, facts.container.clone()) {
+        None => facts,
+        container => Arc::new(ProcessFacts { container, ..(*facts).clone() }),
     }
 }
 
