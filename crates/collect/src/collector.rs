@@ -305,8 +305,13 @@ impl Gathered {
                 }
                 break;
             };
+            let generated = module.is_generated();
             let module = number(&mut self.module_numbers, &mut self.modules, module);
-            self.frames.push(Frame::User { module, offset });
+            self.frames.push(if generated {
+                Frame::Generated { module, address: at_call(depth, address) }
+            } else {
+                Frame::User { module, offset }
+            });
         }
         self.frames.extend(ended_early.map(Frame::Marker));
     }

@@ -19,6 +19,13 @@ pub enum Frame {
         /// Where in it.
         offset: FileOffset,
     },
+    /// An address in memory that no file stands behind: what a just-in-time compiler has made.
+    Generated {
+        /// Index into [`Interval::modules`].
+        module: u32,
+        /// Where in the memory of the row's process.
+        address: u64,
+    },
     /// No place: why the stack, or its user part, ends here.
     Marker(Marker),
 }

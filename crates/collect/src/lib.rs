@@ -10,6 +10,7 @@
 //! * No tick is lost without being counted: see [`Losses`].
 
 mod collector;
+mod generated;
 mod image;
 mod interval;
 mod module;

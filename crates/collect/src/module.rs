@@ -36,6 +36,11 @@ impl Module {
         }
     }
 
+    /// Whether it is memory that code was put into while the process ran.
+    pub(crate) fn is_generated(&self) -> bool {
+        self.file.is_none() && !FIXED.contains(&&*self.path)
+    }
+
     fn named(name: &str) -> Self {
         Self { path: name.into(), file: None }
     }
@@ -54,6 +59,8 @@ pub(crate) struct Modules {
 
 /// Files that are held open at the most; beyond that a module has no symbols.
 const MAX_OPEN: usize = 4096;
+/// What the kernel itself maps.
+const FIXED: [&str; 3] = ["[vdso]", "[vsyscall]", "[uprobes]"];
 /// Anonymous executable memory: what a just-in-time compiler makes.
 const ANONYMOUS: &str = "[anon]";
 

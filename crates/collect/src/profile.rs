@@ -1,5 +1,6 @@
 //! An interval's frames get their names.
 
+use crate::generated::GeneratedCode;
 use crate::interval::{Frame, Interval, Row};
 use crate::module::Module;
 use foldhash::fast::RandomState;
@@ -25,6 +26,7 @@ const KERNEL_START: u64 = 1 << 63;
 pub struct ProfileAssembler {
     symbolizer: Symbolizer,
     kernel: Option<KernelSymbols>,
+    generated: GeneratedCode,
     labels: ExtraLabels,
 }
 
@@ -42,21 +44,23 @@ pub struct AssemblerFigures {
 impl ProfileAssembler {
     /// An assembler that puts `labels` on every sample.
     pub fn new(labels: ExtraLabels) -> Self {
-        Self { symbolizer: Symbolizer::new(Budget::default()), kernel: None, labels }
+        let generated = GeneratedCode::default();
+        Self { symbolizer: Symbolizer::new(Budget::default()), kernel: None, generated, labels }
     }
 
     /// The profile of an interval. Kernel symbols are read when the first kernel frame is met.
     pub fn assemble(&mut self, interval: &Interval) -> Profile {
         let builder = ProfileBuilder::new(ProfileKind::Cpu, interval.start, interval.period_ns);
-        let mut assembly = Assembly { builder, locations: HashMap::default() };
+        let mut assembly = Assembly { builder, locations: HashMap::default(), generated: HashMap::default() };
         assembly.locate_user_frames(interval, &mut self.symbolizer);
+        assembly.locate_generated_frames(interval, &mut self.generated);
         if interval.frames.iter().any(|frame| matches!(frame, Frame::Kernel(_))) {
             let kernel = self.kernel.get_or_insert_with(read_kernel_symbols);
             assembly.locate_kernel_frames(interval, kernel);
         }
         let common = assembly.common_labels(&self.labels);
         for row in &interval.rows {
-            let stack = assembly.stack(interval.frames_of(row));
+            let stack = assembly.stack(row.image, interval.frames_of(row));
             let labels = assembly.labels(interval, row, &common);
             assembly.builder.add(stack, labels, row.count, row.count * interval.period_ns);
         }
@@ -69,8 +73,22 @@ impl ProfileAssembler {
         AssemblerFigures {
             symbol_bytes: figures.cache_bytes + figures.debug_info_bytes as usize,
             kernel_symbol_bytes: self.kernel.as_ref().map_or(0, KernelSymbols::bytes),
-            failures: self.symbolizer.failures().map(|(failure, count)| (failure.name(), count)).collect(),
+            failures: self.failures(),
         }
+    }
+}
+
+impl ProfileAssembler {
+    fn failures(&self) -> Vec<(&'static str, u64)> {
+        let maps = self.generated.failures;
+        let of_files = self.symbolizer.failures().map(|(failure, count)| (failure.name(), count));
+        of_files
+            .chain([
+                ("perf_map_untrusted", maps.untrusted),
+                ("perf_map_too_large", maps.too_large),
+                ("perf_map_too_slow", maps.too_slow),
+            ])
+            .collect()
     }
 }
 
@@ -90,6 +108,8 @@ fn read_kernel_symbols() -> KernelSymbols {
 struct Assembly {
     builder: ProfileBuilder,
     locations: HashMap<Frame, LocationId, RandomState>,
+    /// Of generated code, by image and address: what stands there is another function in each process.
+    generated: HashMap<(u32, u64), LocationId, RandomState>,
 }
 
 impl Assembly {
@@ -110,6 +130,32 @@ impl Assembly {
                 self.locations.insert(Frame::User { module: number, offset }, location);
             }
         }
+    }
+
+    /// The functions of generated code, each process's from its own map.
+    fn locate_generated_frames(&mut self, interval: &Interval, code: &mut GeneratedCode) {
+        let mut by_image: BTreeMap<u32, BTreeMap<u64, u32>> = BTreeMap::new();
+        for row in &interval.rows {
+            for frame in interval.frames_of(row) {
+                if let Frame::Generated { module, address } = *frame {
+                    by_image.entry(row.image).or_default().insert(address, module);
+                }
+            }
+        }
+        for (image, modules) in by_image {
+            let process = &interval.images[image as usize].process.key;
+            let addresses: Vec<u64> = modules.keys().copied().collect();
+            for (name, (address, module)) in code.names(process, &addresses).into_iter().zip(modules) {
+                let module = &interval.modules[module as usize];
+                let place = match name {
+                    Some(name) => named(&name, address),
+                    None => without_file(&module.path, FileOffset(address)),
+                };
+                let location = self.user_location(module, &place);
+                self.generated.insert((image, address), location);
+            }
+        }
+        code.sweep();
     }
 
     fn user_location(&mut self, module: &Module, place: &Place) -> LocationId {
@@ -156,11 +202,12 @@ impl Assembly {
         }
     }
 
-    fn stack(&mut self, frames: &[Frame]) -> StackId {
+    fn stack(&mut self, image: u32, frames: &[Frame]) -> StackId {
         let mut stack = Vec::with_capacity(frames.len());
         for frame in frames {
             let location = match frame {
                 Frame::Marker(marker) => Some(self.builder.marker(marker.name())),
+                Frame::Generated { address, .. } => self.generated.get(&(image, *address)).copied(),
                 located => self.locations.get(located).copied(),
             };
             stack.extend(location);
@@ -211,13 +258,17 @@ fn places(module: &Arc<Module>, offsets: &[FileOffset], symbolizer: &mut Symboli
 
 /// A place in memory that no file stands behind.
 fn without_file(name: &str, offset: FileOffset) -> Place {
-    let name = format!("[{}+{:#x}]", name.trim_matches(['[', ']']), offset.0);
+    named(&format!("[{}+{:#x}]", name.trim_matches(['[', ']']), offset.0), offset.0)
+}
+
+/// A place of which no more than a name is known.
+fn named(name: &str, address: u64) -> Place {
     let frame = SourceFrame {
-        system_name: name.clone().into(),
+        system_name: name.into(),
         name: name.into(),
         file: Box::default(),
         line: 0,
         start_line: 0,
     };
-    Place { address: offset.0, segment: None, frames: vec![frame] }
+    Place { address, segment: None, frames: vec![frame] }
 }

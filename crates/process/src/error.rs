@@ -32,6 +32,14 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
+    /// A file in a place where others may write is not surely the process's own.
+    #[error("{} is not used: {reason}", path.display())]
+    Untrusted {
+        /// The path as the process sees it.
+        path: PathBuf,
+        /// What speaks against it.
+        reason: &'static str,
+    },
     /// The file at the path is not the one that is mapped; there may be none.
     #[error("{} is not the file that process {pid} has mapped", path.display())]
     OtherFile {

@@ -13,13 +13,17 @@ mod error;
 mod mapped_file;
 mod mappings;
 mod maps;
+mod perf_map_file;
 mod proc_fs;
 mod stat;
+mod status;
 
 pub use cgroup::parse_container;
 pub use error::Error;
 pub use mapped_file::{FileFacts, MappedFile};
 pub use mappings::{Delta, Mappings};
 pub use maps::{Backing, MAX_MAPPINGS, Mapping, MapsParser, ParsedMaps, parse_executable};
+pub use perf_map_file::PerfMapFile;
 pub use proc_fs::{ProcFs, Scan};
 pub use stat::Stat;
+pub use status::Status;

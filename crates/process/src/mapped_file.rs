@@ -88,10 +88,14 @@ impl Identity {
 }
 
 /// A regular file that has been found, but not opened.
-struct Found {
+pub(crate) struct Found {
     fd: OwnedFd,
     path: PathBuf,
-    facts: FileFacts,
+    pub(crate) facts: FileFacts,
+    /// `st_nlink`: how many names it has.
+    pub(crate) links: u64,
+    /// `st_uid`.
+    pub(crate) owner: u32,
 }
 
 impl Found {
@@ -102,11 +106,20 @@ impl Found {
 
     /// Finds a path as a process sees it; links are followed within its root only.
     fn below_root(proc: &ProcFs, pid: Pid, path: &Path) -> Result<Self, Error> {
+        Self::resolve(proc, pid, path, OFlags::PATH | OFlags::CLOEXEC)
+    }
+
+    /// The same, but what is a link itself is refused as not regular.
+    pub(crate) fn below_root_no_link(proc: &ProcFs, pid: Pid, path: &Path) -> Result<Self, Error> {
+        Self::resolve(proc, pid, path, OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW)
+    }
+
+    fn resolve(proc: &ProcFs, pid: Pid, path: &Path, flags: OFlags) -> Result<Self, Error> {
         let root_path = proc.path(pid, "root");
         let root = open(&root_path, OFlags::PATH | OFlags::CLOEXEC | OFlags::DIRECTORY, Mode::empty())
             .map_err(|error| Error::of_read(pid, root_path.clone(), error.into()))?;
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        match openat2(&root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
+        match openat2(&root, path, flags, Mode::empty(), resolve) {
             // The process is there, its file is not.
             Err(Errno::NOENT | Errno::NOTDIR) => Err(Error::OtherFile { pid, path: path.into() }),
             found => Self::new(found, path.into(), pid),
@@ -126,11 +139,11 @@ impl Found {
             ctime_ns: stat.st_ctime.wrapping_mul(1_000_000_000).wrapping_add(stat.st_ctime_nsec as i64),
             size: u64::try_from(stat.st_size).unwrap_or(0),
         };
-        Ok(Self { fd, path, facts })
+        Ok(Self { fd, path, facts, links: stat.st_nlink as u64, owner: stat.st_uid })
     }
 
     /// Opens the file itself: no name is looked up again.
-    fn open(self, pid: Pid) -> Result<MappedFile, Error> {
+    pub(crate) fn open(self, pid: Pid) -> Result<MappedFile, Error> {
         let own = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let fd = open(own, flags, Mode::empty());

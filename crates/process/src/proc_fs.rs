@@ -1,7 +1,7 @@
 //! /proc, or a directory that looks like it.
 
 use crate::cgroup::parse_container;
-use crate::{Error, MapsParser, ParsedMaps, Stat};
+use crate::{Error, MapsParser, ParsedMaps, Stat, Status};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ const MAPS_PIECE_BYTES: usize = 8 << 10;
 const MAX_STAT_BYTES: u64 = 4096;
 /// A line of a path for each of some fifteen hierarchies.
 const MAX_CGROUP_BYTES: u64 = 128 << 10;
+/// A process may be in very many supplementary groups, which stand on one line of `status`.
+const MAX_STATUS_BYTES: u64 = 1 << 20;
 
 /// A directory that is, or stands in for, /proc.
 #[derive(Clone, Debug)]
@@ -63,6 +65,13 @@ impl ProcFs {
         let path = self.path(pid, "stat");
         let line = self.read(pid, &path, MAX_STAT_BYTES)?;
         Stat::parse(&line).ok_or(Error::Malformed { path })
+    }
+
+    /// `/proc/PID/status`.
+    pub fn status(&self, pid: Pid) -> Result<Status, Error> {
+        let path = self.path(pid, "status");
+        let text = self.read(pid, &path, MAX_STATUS_BYTES)?;
+        Status::parse(&text).ok_or(Error::Malformed { path })
     }
 
     /// The executable's path as the process sees it; `None` for a kernel thread.

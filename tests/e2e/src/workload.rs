@@ -32,6 +32,8 @@ pub enum Program {
     Syscalls,
     /// An inlined function: `inlined.c`.
     Inlined,
+    /// A function made at run time, and a map of it: `generated.c`.
+    Generated,
     /// No CPU time at all: `sleeper.c`.
     Sleeper,
     /// C++ names: `templates.cpp`.
@@ -67,6 +69,7 @@ impl Program {
             Self::Early => "early.c",
             Self::Syscalls => "syscalls.c",
             Self::Inlined => "inlined.c",
+            Self::Generated => "generated.c",
             Self::Sleeper => "sleeper.c",
             Self::Templates => "templates.cpp",
             Self::Rust => "burn.rs",
@@ -197,7 +200,7 @@ mod tests {
         for program in [Burn, BurnStatic, BurnStripped, Forker, Spawner, ExecMidway, Rename, Short, Early] {
             assert!(program.built()?.is_file());
         }
-        for program in [Syscalls, Inlined, Sleeper, Templates, Rust, Go] {
+        for program in [Syscalls, Inlined, Generated, Sleeper, Templates, Rust, Go] {
             assert!(program.built()?.is_file());
         }
         Ok(())

@@ -14,6 +14,7 @@ mod containers;
 mod doctor;
 mod exit_status;
 mod formats;
+mod generated_code;
 mod help;
 mod hostile_names;
 mod hotplug;
