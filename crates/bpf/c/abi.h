@@ -84,11 +84,12 @@ struct tg_scanned {
 	u32 generation;
 	u64 word;
 	u64 start_ns;
+	u64 cgroups; /* the same for all processes in the same control groups; 0 if there are none */
 	u32 kernel_thread;
 	u32 path_bytes;
 	char comm[TG_COMM_BYTES];
 };
-_Static_assert(sizeof(struct tg_scanned) == 56, "layout shared with abi.rs");
+_Static_assert(sizeof(struct tg_scanned) == 64, "layout shared with abi.rs");
 
 /* A record of the scan for argv[0]; followed by it, not NUL-terminated. */
 struct tg_scanned_argv0 {

@@ -95,6 +95,7 @@ struct file {
 struct fs_struct {
 	struct path root;
 };
+struct css_set;
 struct mm_struct {
 	struct file *exe_file;
 	unsigned long exec_vm;
@@ -110,6 +111,7 @@ struct task_struct {
 	char comm[16];
 	struct mm_struct *mm;
 	struct fs_struct *fs;
+	struct css_set *cgroups;
 	struct pid *thread_pid;
 	struct signal_struct *signal;
 	struct task_struct *group_leader;

@@ -103,11 +103,12 @@ pub(crate) struct RawScanned {
     pub(crate) generation: u32,
     pub(crate) word: u64,
     pub(crate) start_ns: u64,
+    pub(crate) cgroups: u64,
     pub(crate) kernel_thread: u32,
     pub(crate) path_bytes: u32,
     pub(crate) comm: [u8; 16],
 }
-const _: () = assert!(size_of::<RawScanned>() == 56);
+const _: () = assert!(size_of::<RawScanned>() == 64);
 
 /// `struct tg_scanned_argv0`.
 #[repr(C)]

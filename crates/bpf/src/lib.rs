@@ -38,6 +38,6 @@ pub use kernel::{Kernel, Options, btf_path};
 pub use perf::Clock;
 pub use privileges::{Capability, missing_capabilities};
 pub use samples::{Sample, SampleReader, SampleRings};
-pub use scan::{Scanned, Scanner};
+pub use scan::{ControlGroups, Scanned, Scanner};
 pub use shared::{Counters, Shared};
 pub use unwind::{MappedRange, TableSlot, UnwindMaps, UnwindTable};

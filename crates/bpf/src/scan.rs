@@ -21,9 +21,15 @@ pub struct Scanned {
     pub token: Token,
     /// What the kernel does with its ticks.
     pub state: State,
+    /// The same for all processes of this scan that are in the same control groups.
+    pub cgroups: ControlGroups,
     /// What is known of it. An executable path that is too long or too deep is `None`.
     pub facts: ProcessFacts,
 }
+
+/// A set of control groups, one of each hierarchy. It has a meaning within one scan only.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ControlGroups(u64);
 
 /// Reads the list of processes. One scan at a time.
 pub struct Scanner {
@@ -109,6 +115,7 @@ fn parse_scanned(bytes: &[u8]) -> Option<(Scanned, &[u8])> {
         key: KernelKey(read_field!(bytes, RawScanned, key, u32)),
         token: token_of(word),
         state: State::of_word(word),
+        cgroups: ControlGroups(read_field!(bytes, RawScanned, cgroups, u64)),
         facts: ProcessFacts {
             key: ProcessKey { id, generation: Generation(read_field!(bytes, RawScanned, generation, u32)) },
             parent: Pid(read_field!(bytes, RawScanned, parent, u32)),
@@ -158,9 +165,10 @@ mod tests {
 
     #[test]
     fn a_record_that_is_cut_short_is_not_read() {
-        assert!(parse_scanned(&[0; 55]).is_none());
-        let mut bytes = vec![0; 56];
-        bytes[36] = 4; // path_bytes
+        const HEAD: usize = size_of::<RawScanned>();
+        assert!(parse_scanned(&[0; HEAD - 1]).is_none());
+        let mut bytes = vec![0; HEAD];
+        bytes[std::mem::offset_of!(RawScanned, path_bytes)] = 4;
         assert!(parse_scanned(&bytes).is_none());
         bytes.extend(b"/bin");
         let (scanned, rest) = parse_scanned(&bytes).expect("whole");

@@ -3,6 +3,7 @@
 mod agent;
 mod cli;
 mod command;
+mod containers;
 mod doctor;
 mod engine;
 mod failure;

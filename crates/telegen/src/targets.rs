@@ -1,9 +1,9 @@
 //! `telegen targets`: what would be profiled, and why.
 
+use crate::containers::Containers;
 use crate::failure::{Failure, Status};
 use crate::output::{print, say, shown, table};
 use serde::Serialize;
-use std::sync::Arc;
 use std::time::Instant;
 use telegen_bpf::Scanner;
 use telegen_model::{ContainerId, Pid, ProcessFacts};
@@ -96,7 +96,14 @@ fn find(rules: &RuleSet) -> Result<Found, Failure> {
     match Scanner::load() {
         Ok(mut scanner) => {
             let scanned = if rules.needs_argv0() { scanner.scan_with_argv0() } else { scanner.scan() }?;
-            let processes = scanned.into_iter().map(|scanned| scanned.facts).map(completed).collect();
+            let mut containers = Containers::default();
+            let processes = scanned
+                .into_iter()
+                .map(|mut scanned| {
+                    scanned.facts.container = containers.of(&scanned, None);
+                    completed(scanned.facts)
+                })
+                .collect();
             Ok(Found { processes, partly_read: 0 })
         }
         Err(reason) => {
@@ -112,9 +119,6 @@ fn completed(mut facts: ProcessFacts) -> ProcessFacts {
     if facts.executable.is_none() && !facts.kernel_thread {
         // A process that has gone meanwhile stays as it is.
         facts.executable = ProcFs::default().executable(facts.key.id.pid).ok().flatten();
-    }
-    if !facts.kernel_thread {
-        facts.container = ProcFs::default().container(facts.key.id.pid).ok().flatten().map(Arc::new);
     }
     facts
 }

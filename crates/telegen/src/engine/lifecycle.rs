@@ -3,6 +3,7 @@
 
 use super::drain;
 use super::waker::{Inbox, Sender, channel};
+use crate::containers::Containers;
 use crate::metrics::Metrics;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -210,11 +211,12 @@ impl Owner {
         self.handle_events()?;
         let mut out = Vec::new();
         let mut kernel_threads = 0;
+        let mut containers = Containers::default();
         for scanned in found {
             if scanned.facts.kernel_thread {
                 kernel_threads += 1;
             } else if scanned.state != State::Exiting {
-                let observed = self.observe_scanned(scanned, needs_argv0);
+                let observed = self.observe_scanned(scanned, needs_argv0, &mut containers);
                 self.selector.handle(telegen_select::Event::Seen(observed), &mut out);
             }
         }
@@ -224,15 +226,15 @@ impl Owner {
         Ok(repairs)
     }
 
-    fn observe_scanned(&self, scanned: Scanned, with_argv0: bool) -> Observed {
-        let mut facts = scanned.facts;
+    fn observe_scanned(&self, scanned: Scanned, with_argv0: bool, containers: &mut Containers) -> Observed {
+        let mut facts = scanned.facts.clone();
         let known = self.selector.facts(scanned.token);
         if !with_argv0 || facts.argv0.is_none() {
             facts.argv0 = known.and_then(|known| known.argv0.clone());
         }
         complete(&mut facts, known.map(|known| &**known), with_argv0);
         let before = known.and_then(|known| known.container.clone());
-        facts.container = if self.with_containers { container_of(&facts, before) } else { before };
+        facts.container = if self.with_containers { containers.of(&scanned, before) } else { before };
         Observed { facts, token: scanned.token, key: scanned.key, standing: standing(scanned.state) }
     }
 
