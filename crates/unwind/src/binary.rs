@@ -13,7 +13,7 @@ const MAX_SECTION_BYTES: u64 = 256 << 20;
 const MAX_SEGMENTS: usize = 16;
 
 /// What is needed of a binary to unwind it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Binary {
     /// The table.
     pub compiled: Compiled,

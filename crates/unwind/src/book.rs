@@ -17,7 +17,7 @@ impl RuleId {
 
 /// Numbers rules, so that a row of a table can be small. Rules are never taken out: there are few of them, and the
 /// next binary has most of them again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RuleBook {
     rules: Vec<RawRule>,
     numbers: HashMap<RawRule, RuleId, FixedState>,

@@ -22,7 +22,7 @@ pub struct Sections<R> {
 }
 
 /// A table, and what could not be put into it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Compiled {
     /// The table; its rules are those of `book`.
     pub table: Table,

@@ -166,6 +166,9 @@ impl<S: Copy, H> Registry<S, H> {
 
     /// A table has been made, or cannot be.
     pub fn finish_job(&mut self, id: &FileId, made: Option<Binary>, kernel: &mut impl KernelSide<Slot = S>) {
+        if !self.binaries.contains_key(id) {
+            return;
+        }
         let made = made.filter(|binary| binary.compiled.table.blocks() > 0);
         self.figures.without += u64::from(made.is_none());
         let state = made.map_or(State::None, |binary| self.install(binary, kernel));

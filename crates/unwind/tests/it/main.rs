@@ -3,4 +3,5 @@
 mod agreement;
 mod kernel_side;
 mod made_up;
+mod registry;
 mod tables;
