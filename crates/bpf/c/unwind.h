@@ -115,8 +115,8 @@ static __always_inline enum tg_where tg_find_range(struct tg_walk *walk, u64 pc)
 		return TG_WHERE_UNMAPPED;
 #pragma unroll
 	for (bit = TG_PART_RANGES / 2; bit; bit /= 2)
-		at += bit * tg_address_at_most(part->ranges[(at + bit) % TG_PART_RANGES].start, pc);
-	range = &part->ranges[at % TG_PART_RANGES];
+		at += bit * tg_address_at_most(part->ranges[tg_within(at + bit, TG_PART_RANGES)].start, pc);
+	range = &part->ranges[tg_within(at, TG_PART_RANGES)];
 	if (pc < range->start || pc >= range->end)
 		return TG_WHERE_UNMAPPED;
 	walk->range = *range;
@@ -150,7 +150,7 @@ static __always_inline u64 *tg_interrupted_register(struct tg_walk *walk, u32 nu
 	/* Where in pt_regs each is: four bits a register, the first one lowest. */
 	u32 slot = 0x01236789f4ed5bcaULL >> (number % 16 * 4) & 15;
 
-	return &((u64 *)&walk->interrupted)[slot];
+	return &((u64 *)&walk->interrupted)[tg_within(slot, 16)];
 }
 #else
 static __always_inline u64 *tg_interrupted_register(struct tg_walk *walk, u32 number)

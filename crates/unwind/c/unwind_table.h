@@ -67,6 +67,16 @@ static int tg_read_user(void *to, u32 bytes, u64 address);
 #define TG_OPAQUE(variable) asm volatile("" : "+r"(variable))
 #endif
 
+/*
+ * A number modulo a power of two, where the verifier can see it: the compiler, which knows that the number is small
+ * enough, would leave the operation out.
+ */
+static __always_inline u32 tg_within(u32 number, u32 count)
+{
+	TG_OPAQUE(number);
+	return number & (count - 1);
+}
+
 /* 1 if a <= b, else 0; both below 2^31. */
 static __always_inline u32 tg_at_most(u32 a, u32 b)
 {
@@ -83,7 +93,7 @@ static __always_inline int tg_unwind_index(struct tg_unwind_table *table, u32 wo
 
 	if (!block)
 		return -1;
-	*value = block->words[word % TG_UNWIND_ROWS];
+	*value = block->words[tg_within(word, TG_UNWIND_ROWS)];
 	return 0;
 }
 
@@ -94,8 +104,8 @@ static __always_inline u32 tg_unwind_row(const struct tg_unwind_block *block, u3
 
 #pragma unroll
 	for (bit = TG_UNWIND_ROWS / 2; bit; bit /= 2)
-		at += bit * tg_at_most(block->rows[(at + bit) % TG_UNWIND_ROWS].low, low);
-	return block->rows[at % TG_UNWIND_ROWS].rule;
+		at += bit * tg_at_most(block->rows[tg_within(at + bit, TG_UNWIND_ROWS)].low, low);
+	return block->rows[tg_within(at, TG_UNWIND_ROWS)].rule;
 }
 
 /* The number of the rule that holds at a position of the table; 0, the unknown one, if there is none. */

@@ -7,6 +7,7 @@ use telegen_e2e::accuracy::assert_sample_count;
 use telegen_e2e::{CpuMeter, Frame, Recording, Running, Sample, Scratch, build_with, record};
 
 const HZ: &str = "499";
+const NOT_READY: &str = "[no unwind table yet]";
 
 /// What `stacks.c` can call; `library` is whatever is neither `main` nor its own.
 const CALLS: [(&str, &[&str]); 20] = [
@@ -79,6 +80,10 @@ fn flaw(sample: &Sample, extent: Extent) -> Option<String> {
         let own = |frame: &&Frame| kind(&frame.function) != "library";
         user.truncate(user.iter().rposition(own).map_or(1, |last| last + 1));
     }
+    // How soon tables are there depends on the machine and on the build.
+    if sample.has(NOT_READY) {
+        return None;
+    }
     if let Some(marker) = user.iter().find(|frame| is_marker(&frame.function)) {
         return Some(format!("it ends in {}", marker.function));
     }
@@ -146,11 +151,12 @@ fn assert_stacks(name: &str, compiler: &[&str], extent: Extent) -> Result<()> {
             flaw(sample, extent).map(|flaw| (sample.count, flaw, names))
         })
         .collect();
+    let ready = profile.count(|sample| !sample.has(NOT_READY));
+    assert!(ready * 10 >= profile.total() * 8, "{name}: tables for {ready} of {} stacks", profile.total());
     let count: u64 = flawed.iter().map(|(count, ..)| count).sum();
     assert!(
-        count * 200 <= profile.total(),
-        "{name}: {count} of {} stacks are not whole: {:#?}",
-        profile.total(),
+        count * 200 <= ready,
+        "{name}: {count} of {ready} stacks are not whole: {:#?}",
         &flawed[..flawed.len().min(8)]
     );
     Ok(())
