@@ -19,6 +19,18 @@ pub struct Recording {
     pub path: PathBuf,
 }
 
+impl Recording {
+    /// How many ticks the command said that the kernel never delivered, on all CPUs together.
+    pub fn undelivered(&self) -> u64 {
+        self.outcome
+            .stderr
+            .lines()
+            .find_map(|line| line.strip_prefix("about ")?.split_once(" ticks were due"))
+            .and_then(|(count, _)| count.replace(',', "").parse().ok())
+            .unwrap_or(0)
+    }
+}
+
 /// Runs `telegen record --force -o DIRECTORY/record.pb.gz ARGUMENTS…`, which must exit with 0, and reads the profile.
 ///
 /// # Errors
