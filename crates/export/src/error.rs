@@ -1,11 +1,11 @@
-//! Why a profile could not be put where it should be.
+//! Why a profile could not be written, or read.
 
 use crate::Format;
 use rustix::io::Errno;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a profile could not be put where it should be.
+/// Why a profile could not be written, or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -72,6 +72,38 @@ pub enum Error {
         bytes: u64,
         /// What the directory may hold.
         limit_bytes: u64,
+    },
+    /// A file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{} is no pprof profile: {what}", path.display())]
+    NotPprof {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A profile is larger than any that is read.
+    #[error("{} is too large: a profile of up to {limit_bytes} bytes, unpacked, is read", path.display())]
+    PprofTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// Two profiles have no values in common.
+    #[error("the profiles cannot be compared: one has {before}, the other {after}")]
+    NothingInCommon {
+        /// The values of the first.
+        before: String,
+        /// The values of the second.
+        after: String,
     },
     /// Something else went wrong.
     #[error("cannot write {}: {source}", path.display())]

@@ -30,6 +30,11 @@ pub(crate) fn readable_time(time: SystemTime) -> String {
     timestamp(time).strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
+/// The time as programs read it: `2026-11-23T14:38:09.123Z`.
+pub(crate) fn exact_time(time: SystemTime) -> String {
+    timestamp(time).to_string()
+}
+
 /// Times beyond the year 9999 are its end, which no clock that is right will show.
 fn timestamp(time: SystemTime) -> Timestamp {
     let limit = if time < SystemTime::UNIX_EPOCH { Timestamp::UNIX_EPOCH } else { Timestamp::MAX };
@@ -51,6 +56,7 @@ mod tests {
         assert_eq!(recording_file_name(time, Format::Svg), "telegen-20261123T143809Z.svg");
         assert_eq!(stored_file_prefix(time), "telegen-20261123T143809.123Z-");
         assert_eq!(readable_time(time), "2026-11-23 14:38:09 UTC");
+        assert_eq!(exact_time(time), "2026-11-23T14:38:09.123999999Z");
         assert_eq!(stored_file_prefix(at(u64::MAX >> 1, 0)).len(), "telegen-99991231T000000.000Z-".len());
         assert!(
             stored_file_prefix(SystemTime::UNIX_EPOCH - Duration::from_secs(9)).starts_with("telegen-1970")

@@ -5,7 +5,7 @@
 //! suffix `_[k]`, by which those tools tell them from others. The count is of samples.
 
 use crate::printable::write_char;
-use crate::stack_tree::{FrameKind, NodeId, StackTree};
+use crate::stack_tree::{FrameKind, NodeId, StackTree, Weight};
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use telegen_model::Profile;
@@ -14,27 +14,37 @@ use telegen_model::Profile;
 const NO_NAME: &str = "[unknown]";
 
 /// Writes a profile as folded stacks: each stack once, the entry point first, sorted.
-pub fn write_folded(profile: &Profile, mut writer: impl Write) -> io::Result<()> {
-    let tree = StackTree::new(profile);
+pub fn write_folded(profile: &Profile, writer: impl Write) -> io::Result<()> {
+    write_tree(&StackTree::of_profile(profile), writer, |own, to| write!(to, "{}", own.count))
+}
+
+/// Writes each stack of a tree that has a weight of its own, and the weight as `write_weight` does.
+pub(crate) fn write_tree<W: Weight>(
+    tree: &StackTree<'_, W>,
+    mut writer: impl Write,
+    write_weight: impl Fn(W, &mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     let mut line = String::new();
-    // Nodes that are still to be written, and how much of the line stands before each.
-    let mut pending: Vec<(NodeId, usize)> = vec![(StackTree::ROOT, 0)];
-    while let Some((id, before)) = pending.pop() {
-        line.truncate(before);
-        if id != StackTree::ROOT {
-            push_frame(&mut line, &tree, id).expect("a String takes everything");
+    // How long the line is with each caller of what is being written.
+    let mut lengths: Vec<usize> = Vec::new();
+    for step in tree.walk() {
+        lengths.truncate(step.depth);
+        line.truncate(lengths.last().copied().unwrap_or(0));
+        if step.caller.is_some() {
+            push_frame(&mut line, tree, step.node).expect("a String takes everything");
         }
-        let node = tree.node(id);
-        if node.self_count > 0 {
-            let stack = if line.is_empty() { NO_NAME } else { &line };
-            writeln!(writer, "{stack} {}", node.self_count)?;
+        lengths.push(line.len());
+        let own = tree.node(step.node).own;
+        if own != W::default() {
+            write!(writer, "{} ", if line.is_empty() { NO_NAME } else { &line })?;
+            write_weight(own, &mut writer)?;
+            writeln!(writer)?;
         }
-        pending.extend(node.children.iter().rev().map(|&child| (child, line.len())));
     }
     Ok(())
 }
 
-fn push_frame(line: &mut String, tree: &StackTree<'_>, id: NodeId) -> fmt::Result {
+fn push_frame<W: Weight>(line: &mut String, tree: &StackTree<'_, W>, id: NodeId) -> fmt::Result {
     if !line.is_empty() {
         line.push(';');
     }

@@ -1,6 +1,6 @@
 //! The file formats there are.
 
-use crate::{Error, FlameGraph, write_folded, write_pprof};
+use crate::{Error, FlameGraph, write_folded, write_json, write_pprof};
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
@@ -15,21 +15,27 @@ pub enum Format {
     Pprof,
     /// One stack a line, as flamegraph.pl, speedscope and others read it.
     Folded,
-    /// A flame graph.
+    /// A flame graph, as a picture.
     Svg,
+    /// A flame graph, as a page.
+    Html,
+    /// All there is, for programs without a reader of pprof.
+    Json,
 }
 
 /// Endings, and what they mean; the first of a format is the one that its files get.
-const ENDINGS: [(&str, Format); 4] = [
+const ENDINGS: [(&str, Format); 6] = [
     (".pb.gz", Format::Pprof),
     (".pprof", Format::Pprof),
     (".folded", Format::Folded),
     (".svg", Format::Svg),
+    (".html", Format::Html),
+    (".json", Format::Json),
 ];
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 3] = [Self::Pprof, Self::Folded, Self::Svg];
+    pub const ALL: [Self; 5] = [Self::Pprof, Self::Folded, Self::Svg, Self::Html, Self::Json];
 
     /// The name that [`Format::from_str`] takes.
     pub fn name(self) -> &'static str {
@@ -37,6 +43,8 @@ impl Format {
             Self::Pprof => "pprof",
             Self::Folded => "folded",
             Self::Svg => "svg",
+            Self::Html => "html",
+            Self::Json => "json",
         }
     }
 
@@ -46,6 +54,8 @@ impl Format {
             Self::Pprof => ".pb.gz",
             Self::Folded => ".folded",
             Self::Svg => ".svg",
+            Self::Html => ".html",
+            Self::Json => ".json",
         }
     }
 
@@ -62,7 +72,9 @@ impl Format {
         match self {
             Self::Pprof => write_pprof(profile, writer),
             Self::Folded => write_folded(profile, writer),
-            Self::Svg => FlameGraph::new(profile).write(writer),
+            Self::Svg => FlameGraph::new(profile).write_svg(writer),
+            Self::Html => FlameGraph::new(profile).write_html(writer),
+            Self::Json => write_json(profile, writer),
         }
     }
 
@@ -107,11 +119,14 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_answered_with_what_is() {
-        for path in ["a.html", "a.json", "a.gz", "a", "", "x.svg/a"] {
+        for path in ["a.txt", "a.gz", "a", "", "x.svg/a"] {
             let error = Format::from_path(Path::new(path)).unwrap_err().to_string();
-            assert!(error.contains(".pb.gz, .pprof, .folded, .svg") && error.contains(path), "{error}");
+            assert!(
+                error.contains(".pb.gz, .pprof, .folded, .svg, .html, .json") && error.contains(path),
+                "{error}"
+            );
         }
-        let error = "html".parse::<Format>().unwrap_err().to_string();
-        assert_eq!(error, "unknown format \"html\": known are pprof, folded, svg");
+        let error = "text".parse::<Format>().unwrap_err().to_string();
+        assert_eq!(error, "unknown format \"text\": known are pprof, folded, svg, html, json");
     }
 }

@@ -1,10 +1,12 @@
 //! pprof: the gzipped protocol buffer of `go tool pprof`.
 
 mod message;
+mod read;
 
 use flate2::{Compression, GzBuilder};
 use message::{Function, Label, Line, Location, Mapping, Profile, Sample, ValueType};
 use prost::Message;
+pub use read::{PprofFile, SampleType};
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 use telegen_model::{LabelValue, LocationId, MappingId, StringId, StringTable};
@@ -26,7 +28,7 @@ fn message(profile: &telegen_model::Profile) -> Profile {
     let mut value_type =
         |kind, unit| ValueType { kind: index(&mut strings, kind), unit: index(&mut strings, unit) };
     let samples_type = value_type("samples", "count");
-    let cpu_type = value_type("cpu", "nanoseconds");
+    let cpu_type = value_type(profile.kind.name(), profile.kind.unit());
     Profile {
         sample_types: vec![samples_type, cpu_type.clone()],
         samples: profile.samples.iter().map(|sample| sample_message(profile, sample)).collect(),

@@ -10,6 +10,20 @@ use std::fmt::{self, Write};
 #[derive(Clone, Copy, Debug)]
 pub struct Printable<'a>(pub &'a str);
 
+/// Longest name that a table shows whole, in characters.
+const MAX_TABLE_CHARS: usize = 100;
+
+impl Printable<'_> {
+    /// The name as a table shows it: with an ellipsis if it is too long.
+    pub(crate) fn shortened(self) -> String {
+        let shown = self.to_string();
+        match shown.char_indices().nth(MAX_TABLE_CHARS) {
+            None => shown,
+            Some(_) => shown.chars().take(MAX_TABLE_CHARS - 1).chain(['…']).collect(),
+        }
+    }
+}
+
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|c| write_char(c, f))

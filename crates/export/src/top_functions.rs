@@ -82,9 +82,6 @@ fn count(profile: &Profile) -> Vec<TopFunction> {
     counts.into_iter().map(function).collect()
 }
 
-/// Longest name that the table shows whole, in characters.
-const MAX_NAME_CHARS: usize = 100;
-
 impl fmt::Display for TopFunctions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.functions.iter().map(|function| function.total_count.to_string().len()).max();
@@ -93,7 +90,7 @@ impl fmt::Display for TopFunctions {
         for function in &self.functions {
             let TopFunction { self_count, total_count, .. } = function;
             let (own, all) = (self.percent(*self_count), self.percent(*total_count));
-            let name = shortened(&Printable(&function.name).to_string());
+            let name = Printable(&function.name).shortened();
             let suffix = if function.kind == LocationKind::Kernel { " [kernel]" } else { "" };
             writeln!(
                 f,
@@ -108,13 +105,6 @@ impl TopFunctions {
     /// A count in percent of the samples of the whole profile.
     pub fn percent(&self, count: u64) -> f64 {
         if self.total_count == 0 { 0.0 } else { count as f64 * 100.0 / self.total_count as f64 }
-    }
-}
-
-fn shortened(name: &str) -> String {
-    match name.char_indices().nth(MAX_NAME_CHARS) {
-        None => name.to_owned(),
-        Some(_) => name.chars().take(MAX_NAME_CHARS - 1).chain(['…']).collect(),
     }
 }
 

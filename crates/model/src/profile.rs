@@ -35,6 +35,22 @@ pub enum ProfileKind {
     Cpu,
 }
 
+impl ProfileKind {
+    /// What formats for programs call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+        }
+    }
+
+    /// The unit of [`Sample::value`].
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Cpu => "nanoseconds",
+        }
+    }
+}
+
 /// A file that code was run from, as though it were loaded at its own link addresses.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Mapping {

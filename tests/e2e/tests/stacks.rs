@@ -10,13 +10,14 @@ const HZ: &str = "499";
 const NOT_READY: &str = "[no unwind table yet]";
 
 /// What `stacks.c` can call; `library` is whatever is neither `main` nor its own.
-const CALLS: [(&str, &[&str]); 20] = [
+const CALLS: [(&str, &[&str]); 21] = [
     ("library", &["library", "main", "tg_compare", "tg_handler", "tg_coroutine", "tg_thread"]),
     ("main", &["library", "tg_round"]),
     (
         "tg_round",
         &[
             "library",
+            "tg_unevenly",
             "tg_shallow",
             "tg_deep",
             "tg_sorting",
@@ -28,6 +29,7 @@ const CALLS: [(&str, &[&str]); 20] = [
             "tg_threading",
         ],
     ),
+    ("tg_unevenly", &["tg_spin"]),
     ("tg_shallow", &["tg_recurse"]),
     ("tg_deep", &["tg_recurse"]),
     ("tg_recurse", &["tg_recurse", "tg_spin"]),

@@ -181,8 +181,20 @@ APART void tg_threading(void)
 	AFTER();
 }
 
+// Rounds of ever the same length would run in step with the clock, which then would miss the same functions each time.
+APART void tg_unevenly(void)
+{
+	static uint32_t state = 1;
+
+	state = state * 1664525 + 1013904223;
+	for (uint32_t i = 0; i < state >> 27; i++)
+		tg_spin();
+	AFTER();
+}
+
 APART void tg_round(void)
 {
+	tg_unevenly();
 	tg_shallow();
 	tg_deep();
 	tg_sorting();

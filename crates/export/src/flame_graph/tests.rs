@@ -5,7 +5,7 @@ use roxmltree::{Document, Node};
 
 fn svg(graph: &FlameGraph<'_>) -> String {
     let mut bytes = Vec::new();
-    graph.write(&mut bytes).unwrap();
+    graph.write_svg(&mut bytes).unwrap();
     String::from_utf8(bytes).unwrap()
 }
 
@@ -98,14 +98,68 @@ fn text_stays_within_its_box() {
     assert!(text.contains("ww…") && text.contains("関…"));
 }
 
+fn html(graph: &FlameGraph<'_>) -> String {
+    let mut bytes = Vec::new();
+    graph.write_html(&mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+/// What the page's script is given.
+fn data(page: &str) -> serde_json::Value {
+    let (_, rest) = page.split_once(r#"<script type="application/json" id="data">"#).unwrap();
+    serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
+}
+
 #[test]
-fn numbers_are_written_as_people_read_them() {
-    assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-    let times = [0, 15_000, 999_000_000, 1_500_000_000, 4_321_000_000_000].map(seconds);
-    assert_eq!(times, ["0 µs", "15 µs", "999 ms", "1.50 s", "4,321 s"]);
+fn a_page_has_every_frame_however_narrow() {
+    let profile = Stacks::new().add("app", "main;wide", 999_999).add("app", "main;k:narrow", 1).finish();
+    let page = html(&FlameGraph::new(&profile).title("<app>"));
+    let data = data(&page);
+    let names: Vec<&str> =
+        data["names"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    assert_eq!(names.len(), 5);
+    let frame = |name: &str| {
+        let name = names.iter().position(|other| *other == name).unwrap();
+        data["name"].as_array().unwrap().iter().position(|other| *other == name).unwrap()
+    };
+    let (wide, narrow) = (frame("wide"), frame("narrow"));
+    assert_eq!(frame("all"), 0);
+    assert_eq!((&data["w"][wide], &data["w"][narrow]), (&999_999.into(), &1.into()));
+    assert_eq!((&data["row"][wide], &data["row"][narrow]), (&3.into(), &3.into()));
+    assert_eq!(data["own"][2 * narrow + 1], 10_000_000);
+    assert_eq!((&data["scale"], &data["unit"]), (&"ticks".into(), &"nanoseconds".into()));
+    assert!(page.contains("<title>&lt;app&gt;</title>") && !page.contains("<app>"));
+}
+
+#[test]
+fn a_page_runs_and_fetches_nothing_but_its_own() {
+    let name = "</script><script>alert(1)</script><!--\u{2028}";
+    let profile = Stacks::new().add(name, &format!("{name};m:{name}"), 9).finish();
+    let page = html(&FlameGraph::new(&profile).title(name));
+    assert_eq!((page.matches("<script").count(), page.matches("</script").count()), (2, 2));
+    assert!(!page.contains("<!--") && !page.contains('\u{2028}'));
+    let shown = "</script><script>alert(1)</script><!--\\u{2028}";
+    assert!(data(&page)["names"].as_array().unwrap().contains(&shown.into()));
+    assert!(!page.contains("http:") && !page.contains("https:") && !page.contains("url("));
+    // The policy knows the script by its hash, which a browser takes of what stands between the tags.
+    let script = page.rsplit_once("<script>").unwrap().1.split_once("</script>").unwrap().0;
+    use base64::Engine as _;
+    use sha2::Digest as _;
+    let hash = base64::prelude::BASE64_STANDARD.encode(sha2::Sha256::digest(script));
+    assert!(page.contains(&format!("script-src 'sha256-{hash}'")));
+    assert!(page.contains("default-src 'none'"));
 }
 
 proptest! {
+    #[test]
+    fn every_page_has_its_data(profile in any_profile(), title in any::<String>()) {
+        let page = html(&FlameGraph::new(&profile).title(title));
+        let data = data(&page);
+        prop_assert_eq!(data["whole"][0].as_u64(), Some(profile.total_count()));
+        let own = data["own"].as_array().expect("numbers").iter().step_by(2);
+        prop_assert_eq!(own.map(|own| own.as_u64().expect("a number")).sum::<u64>(), profile.total_count());
+    }
+
     #[test]
     fn every_picture_is_well_formed(profile in any_profile(), title in any::<String>()) {
         let text = svg(&FlameGraph::new(&profile).title(title));

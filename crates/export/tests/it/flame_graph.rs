@@ -7,7 +7,7 @@ use telegen_export::FlameGraph;
 #[test]
 fn the_script_is_one() {
     let mut svg = Vec::new();
-    FlameGraph::new(&recording()).write(&mut svg).unwrap();
+    FlameGraph::new(&recording()).write_svg(&mut svg).unwrap();
     let svg = String::from_utf8(svg).unwrap();
     let document = roxmltree::Document::parse(&svg).unwrap();
     let script =
