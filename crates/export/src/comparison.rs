@@ -9,6 +9,7 @@ use crate::stack_tree::{FrameKind, StackTree, StackTreeBuilder, Weight};
 use crate::{Error, flame_graph, folded};
 pub use functions::{ChangedFunction, ChangedFunctions};
 use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, Write};
 use std::ops::AddAssign;
 use std::time::Duration;
@@ -104,19 +105,21 @@ impl Comparison {
     pub(crate) fn tree(&self) -> &StackTree<'static, Change> {
         &self.tree
     }
+}
 
-    /// `before 1.20 s in 10.0 s`
-    pub(crate) fn sides(&self) -> [String; 2] {
+/// `before 1.20 s in 10.00 s · after 1.50 s in 10.00 s`
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Change { before, after } = self.whole();
-        let side = |name: &str, value: u64, duration: Duration| {
-            let total = Quantity { value, unit: &self.sample_type.unit };
-            let mut text = format!("{name} {total}");
+        let unit = &self.sample_type.unit;
+        let sides = [("before", before, self.durations[0]), (" · after", after, self.durations[1])];
+        for (name, value, duration) in sides {
+            write!(f, "{name} {}", Quantity { value, unit })?;
             if !duration.is_zero() {
-                text.push_str(&format!(" in {}", Quantity::of_time(duration)));
+                write!(f, " in {}", Quantity::of_time(duration))?;
             }
-            text
-        };
-        [side("before", before, self.durations[0]), side("after", after, self.durations[1])]
+        }
+        Ok(())
     }
 }
 

@@ -83,7 +83,7 @@ fn picture_of(comparison: &Comparison) -> Picture<'_, Change, ChangeScale<'_>> {
     let sample_type = comparison.sample_type();
     let scale = ChangeScale { whole: comparison.whole(), unit: &sample_type.unit };
     let title = format!("What has changed: {}", sample_type.kind);
-    let subtitle = Printable(&comparison.sides().join(" · ")).to_string();
+    let subtitle = Printable(&comparison.to_string()).to_string();
     Picture { tree: comparison.tree(), scale, title, subtitle }
 }
 

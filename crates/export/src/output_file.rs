@@ -40,18 +40,23 @@ impl OutputFile {
     /// Prepares to write `path`, and says now what would make it fail later: no directory, no permission, a file that
     /// is there already and is to be kept, or something that is not a regular file.
     ///
-    /// The file will be readable for all whom the umask does not keep out.
+    /// The file will be for its owner alone: profiles tell names, paths and what a machine does.
     pub fn prepare(path: impl Into<PathBuf>, existing: Existing) -> Result<Self, Error> {
         let path = path.into();
         let Some(name) = file_name(&path) else { return Err(Error::NotAFileName { path }) };
         let name = name.to_owned();
         let directory = open_directory(&path)?;
-        let output = Self { directory, path, name, existing, mode: Mode::from_raw_mode(0o644) };
+        let output = Self { directory, path, name, existing, mode: Mode::from_raw_mode(0o600) };
         output.check()?;
         Ok(output)
     }
 
-    /// The same file, but not for others to read.
+    /// The same file for all whom the umask does not keep out.
+    pub fn for_all(self) -> Self {
+        Self { mode: Mode::from_raw_mode(0o644), ..self }
+    }
+
+    /// The same file, for the owner's group to read as well.
     pub(crate) fn for_owner_and_group(self) -> Self {
         Self { mode: Mode::from_raw_mode(0o640), ..self }
     }

@@ -1,5 +1,6 @@
 //! Numbers as people read them.
 
+use crate::Printable;
 use std::fmt;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ impl fmt::Display for Quantity<'_> {
             "seconds" => 1.0,
             "bytes" => return bytes(self.value, f),
             "count" | "" => return f.write_str(&grouped(self.value)),
-            unit => return write!(f, "{} {unit}", grouped(self.value)),
+            unit => return write!(f, "{} {}", grouped(self.value), Printable(unit)),
         };
         match self.value as f64 * factor {
             s if s < 0.001 => write!(f, "{:.0} µs", s * 1e6),

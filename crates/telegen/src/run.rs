@@ -2,11 +2,14 @@
 
 use crate::agent::{self, AgentOptions};
 use crate::cli::{
-    AgentArgs, Cli, Command, ConfigCommand, DoctorOutput, Event, ListOutput, RecordArgs, TargetsArgs,
+    AgentArgs, Cli, Command, ConfigCommand, DiffArgs, DoctorOutput, Event, ListOutput, RecordArgs,
+    TargetsArgs,
 };
+use crate::diff::{self, Destination, DiffFormat, DiffOptions};
 use crate::doctor::{self, DoctorFormat};
 use crate::failure::{Failure, Status};
 use crate::logging::{self, LogFormat};
+use crate::manual;
 use crate::output::{print, say};
 use crate::record::{self, Patience, RecordOptions};
 use crate::settings::{DEFAULT_CONFIG, Settings, config_file};
@@ -47,6 +50,8 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<u8, Failure> {
             let script = String::from_utf8_lossy(&script);
             print(&script).map_err(|error| Failure::new(Status::Failed, error)).map(|()| 0)
         }
+        Command::Man { directory } => manual::run(&directory).map(|()| 0),
+        Command::Diff(args) => diff(args).map(|()| 0),
         Command::Doctor(args) => {
             log_for_people();
             doctor::run(match args.output {
@@ -116,17 +121,46 @@ fn record(args: RecordArgs) -> Result<u8, Failure> {
 
 /// Which files, in which formats.
 fn outputs(args: &RecordArgs) -> Result<Vec<(PathBuf, Format)>, Failure> {
-    let usage = |error: telegen_export::Error| Failure::new(Status::Usage, error);
-    let format = args.format.as_deref().map(str::parse::<Format>).transpose().map_err(usage)?;
+    let format = format_named(args.format.as_deref())?;
     if args.output.is_empty() {
         let format = format.unwrap_or(Format::Pprof);
         return Ok(vec![(recording_file_name(SystemTime::now(), format).into(), format)]);
     }
+    with_formats(&args.output, format)
+}
+
+fn format_named(name: Option<&str>) -> Result<Option<Format>, Failure> {
+    name.map(str::parse::<Format>).transpose().map_err(|error| Failure::new(Status::Usage, error))
+}
+
+/// The files, each in this format or in that which its ending means.
+fn with_formats(paths: &[PathBuf], format: Option<Format>) -> Result<Vec<(PathBuf, Format)>, Failure> {
     let with_format = |path: &PathBuf| match format {
         Some(format) => Ok((path.clone(), format)),
-        None => Format::from_path(path).map(|format| (path.clone(), format)).map_err(usage),
+        None => Format::from_path(path)
+            .map(|format| (path.clone(), format))
+            .map_err(|error| Failure::new(Status::Usage, error)),
     };
-    args.output.iter().map(with_format).collect()
+    paths.iter().map(with_format).collect()
+}
+
+fn diff(args: DiffArgs) -> Result<(), Failure> {
+    let format = format_named(args.format.as_deref())?;
+    let destination = match format {
+        None if args.output.is_empty() => Destination::Table,
+        Some(format) if args.output.is_empty() => Destination::Stdout(format.try_into()?),
+        format => {
+            let files = with_formats(&args.output, format)?.into_iter();
+            let files = files.map(|(path, format)| Ok((path, DiffFormat::try_from(format)?)));
+            Destination::Files(files.collect::<Result<_, Failure>>()?)
+        }
+    };
+    diff::run(DiffOptions {
+        before: args.before,
+        after: args.after,
+        destination,
+        existing: if args.force { Existing::Replace } else { Existing::Keep },
+    })
 }
 
 fn list_targets(args: &TargetsArgs) -> Result<(), Failure> {

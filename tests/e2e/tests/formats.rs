@@ -101,6 +101,64 @@ fn the_ending_svg_means_a_flame_graph() -> Result<()> {
     assert_svg(&Subject::start()?.record(&["-o", "a.svg"])?)
 }
 
+/// One page, which draws by a script of its own and asks nobody for anything.
+fn assert_html(path: &Path) -> Result<()> {
+    let text = fs::read_to_string(path)?;
+    ensure!(text.starts_with("<!DOCTYPE html>"), "no page: {text:.80}");
+    ensure!(!text.contains("http://") && !text.contains("https://"), "it refers to something elsewhere");
+    let data = r#"import json, re, sys
+page = open(sys.argv[1]).read()
+data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
+own = {}
+for frame, name in enumerate(data["name"]):
+    own[data["names"][name]] = own.get(data["names"][name], 0) + data["own"][2 * frame]
+print(sum(data["own"][::2]) == data["whole"][0], *(own.get(name, 0) for name in sys.argv[2:]))"#;
+    let read =
+        run(Command::new("python3").args(["-c", data]).arg(path).args(BURNERS), Duration::from_secs(60))?;
+    let read = read.expect_code(0).context("no data in the page")?;
+    let words: Vec<&str> = read.stdout.split_whitespace().collect();
+    ensure!(words[0] == "True" && words[1..].iter().all(|count| *count != "0"), "{words:?}");
+    Ok(())
+}
+
+fn assert_json(path: &Path) -> Result<()> {
+    let reader = r#"import json, sys
+d = json.load(open(sys.argv[1]))
+assert (d["format"], d["version"], d["type"]) == ("telegen-profile", 1, "cpu"), d
+own = {}
+for sample in d["samples"]:
+    assert d["label_sets"][sample["labels"]]["process.executable.name"] == "tg-formats"
+    leaf = d["locations"][d["stacks"][sample["stack"]][0]]
+    name = d["functions"][leaf["lines"][0]["function"]]["name"]
+    own[name] = own.get(name, 0) + sample["values"][0]
+print(*(own.get(name, 0) for name in sys.argv[2:]))"#;
+    let read =
+        run(Command::new("python3").args(["-c", reader]).arg(path).args(BURNERS), Duration::from_secs(60))?;
+    let read = read.expect_code(0)?;
+    let counts: Vec<u64> = read.stdout.split_whitespace().filter_map(|count| count.parse().ok()).collect();
+    ensure!(counts.len() == 3 && counts[0] > counts[2] && counts[2] > 0, "{counts:?}");
+    Ok(())
+}
+
+#[test]
+fn the_ending_html_means_a_page() -> Result<()> {
+    assert_html(&Subject::start()?.record(&["-o", "a.html"])?)
+}
+
+#[test]
+fn the_ending_json_means_json() -> Result<()> {
+    assert_json(&Subject::start()?.record(&["-o", "a.json"])?)
+}
+
+#[test]
+fn what_was_recorded_is_for_its_owner_alone() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let subject = Subject::start()?;
+    let path = subject.record(&["-o", "a.pb.gz"])?;
+    assert_eq!(fs::metadata(path)?.permissions().mode() & 0o777, 0o600);
+    Ok(())
+}
+
 #[test]
 fn a_format_that_is_named_wins_over_the_ending() -> Result<()> {
     assert_pprof(&Subject::start()?.record(&["-o", "a.svg", "--format", "pprof"])?)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use telegen_e2e::{Agent, AgentSettings, Program, Running, Scratch, record, run, telegen};
 
 /// A file name, and so a process name, that paints terminals, breaks lines and closes tags.
-const NAME: &str = "tg\u{1b}[31m\n<b>&\"]]>;x";
+const NAME: &str = "tg\u{1b}[31m\n<b>&\"]]>;$(x)";
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn start(scratch: &Scratch) -> Result<Running> {
@@ -46,7 +46,7 @@ fn in_flame_graphs_and_folded_stacks() -> Result<()> {
     let scratch = Scratch::new()?;
     let running = start(&scratch)?;
     let pid = running.pid().to_string();
-    for name in ["a.svg", "a.folded"] {
+    for name in ["a.svg", "a.folded", "a.html"] {
         let output = scratch.join(name);
         run(telegen(["record", "--pid", &pid, "-d", "2s", "-o"])?.arg(&output), LIMIT)?.expect_code(0)?;
         let text = fs::read_to_string(&output)?;

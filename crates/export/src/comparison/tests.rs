@@ -99,7 +99,7 @@ fn the_picture_says_how_much_and_in_which_direction() {
             node.children()
                 .any(|child| child.text().is_some_and(|text| text.starts_with(&format!("{name}\n"))))
         });
-        let node = named.last().unwrap();
+        let node = named.max_by_key(|node| node.range().start).unwrap();
         let class = node.children().find(|child| child.has_tag_name(("http://www.w3.org/2000/svg", "rect")));
         (node.first_child().unwrap().text().unwrap(), class.unwrap().attribute("class").unwrap())
     };
@@ -108,6 +108,17 @@ fn the_picture_says_how_much_and_in_which_direction() {
     assert_eq!(titled("gone").1, "s5");
     assert_eq!(titled("read").1, "n");
     assert!(svg.contains("before 1.00 s in 10.00 s · after 2.00 s in 10.00 s"));
+}
+
+#[test]
+fn foreign_units_are_inert() {
+    let mut files = [1, 2].map(|count| read(&Stacks::new().add("app", "main", count).finish()));
+    files.iter_mut().for_each(|file| file.rename_units("<b>\u{1b}[31m"));
+    let comparison = Comparison::new(&files[0], &files[1]).unwrap();
+    let svg = text(|to| comparison.write_svg(to));
+    assert!(roxmltree::Document::parse(&svg).is_ok() && svg.contains("&lt;b&gt;\\x1b[31m"));
+    assert!(!comparison.to_string().contains('\u{1b}'));
+    assert!(!text(|to| comparison.write_html(to)).contains("<b>"));
 }
 
 #[test]

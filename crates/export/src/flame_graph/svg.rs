@@ -106,8 +106,9 @@ fn write_box<W: Weight, S: Scale<W>>(
     write!(
         to,
         r#"<g class="f" data-x="{data_x}" data-w="{data_width}" data-r="{row}"><title>{}
-{about}</title><rect class="{class}" x="{x:.2}" y="{y}" width="{inner:.2}" height="{}" rx="2"/>"#,
+{}</title><rect class="{class}" x="{x:.2}" y="{y}" width="{inner:.2}" height="{}" rx="2"/>"#,
         Markup(&name),
+        Markup(&about),
         ROW_PX - 1.0,
     )?;
     let room = (width - 2.0 * PADDING_PX) / CHAR_PX;

@@ -106,6 +106,11 @@ impl PprofFile {
     }
 
     #[cfg(test)]
+    pub(crate) fn rename_units(&mut self, unit: &str) {
+        self.sample_types.iter_mut().for_each(|of| of.unit = unit.into());
+    }
+
+    #[cfg(test)]
     pub(crate) fn rename_types(&mut self, kind: &str) {
         self.sample_types.iter_mut().for_each(|of| of.kind = kind.into());
     }

@@ -25,6 +25,7 @@ Examples:
   telegen record --name java -d 30s -o java.svg   a flame graph of all Java processes
   telegen record -- ./server --port 80            a command, from its first instruction
   telegen agent --config config.yaml              a profile every 10 s, until told to stop
+  telegen diff before.pb.gz after.pb.gz           what has grown, and what has shrunk
   telegen doctor                                  what is missing on this machine";
 
 #[derive(Subcommand, Debug)]
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     /// Check or show a configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Compare two profiles
+    Diff(DiffArgs),
     /// Say what this machine lacks, and what that costs
     Doctor(DoctorArgs),
     /// Write a shell's completions to standard output
@@ -45,9 +48,20 @@ pub(crate) enum Command {
         /// The shell
         shell: Shell,
     },
+    /// Write the manual's pages into a directory
+    Man {
+        /// Where to; `man -l DIR/telegen-record.1` shows a page
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  telegen agent                                   with the configuration at its usual place
+  telegen agent --config config.yaml --name java  its exclusions and limits, other targets
+  kill -HUP PID                                   read the configuration again")]
 pub(crate) struct AgentArgs {
     /// Configuration file [default: /etc/telegen/profiler/config.yaml]
     #[arg(long, value_name = "FILE")]
@@ -80,7 +94,7 @@ pub(crate) struct RecordArgs {
     /// Where to write, guessing the format from the ending; may be repeated [default: telegen-TIME.pb.gz]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Vec<PathBuf>,
-    /// pprof, folded or svg, whatever the file's ending
+    /// pprof, folded, svg, html or json, whatever the file's ending
     #[arg(long)]
     pub(crate) format: Option<String>,
     /// Overwrite files that exist
@@ -103,6 +117,11 @@ pub(crate) struct RecordArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  telegen targets --name java                     what would be profiled
+  telegen targets --name java --all --explain     why everything else would not
+  telegen targets -o json | jq '.processes[].pid'")]
 pub(crate) struct TargetsArgs {
     /// Configuration file [default: /etc/telegen/profiler/config.yaml, if it is there]
     #[arg(long, value_name = "FILE")]
@@ -136,6 +155,33 @@ pub(crate) enum ConfigCommand {
     },
     /// Show every key with its type, unit, default and meaning
     Reference,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Shares of the whole are compared, so that recordings may differ in length. Of a picture's boxes, red ones have grown and
+blue ones have shrunk; each is as wide as its shares of both profiles together.
+
+Examples:
+  telegen diff before.pb.gz after.pb.gz
+  telegen diff before.pb.gz after.pb.gz -o change.html
+  telegen diff before.pb.gz after.pb.gz --format folded | flamegraph.pl > change.svg")]
+pub(crate) struct DiffArgs {
+    /// A pprof profile, of telegen or of any other program
+    #[arg(value_name = "BEFORE")]
+    pub(crate) before: PathBuf,
+    /// Another one with the same kind of values
+    #[arg(value_name = "AFTER")]
+    pub(crate) after: PathBuf,
+    /// Where to write, guessing the format from the ending; may be repeated
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Vec<PathBuf>,
+    /// folded, svg, html or json, whatever the file's ending; without a file, to standard output
+    #[arg(long)]
+    pub(crate) format: Option<String>,
+    /// Overwrite files that exist
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Args, Debug)]
