@@ -107,6 +107,11 @@ impl Collector {
         }
     }
 
+    /// Ticks come every `period_ns` from now on. An interval has one period: to be called between two.
+    pub fn set_period(&mut self, period_ns: u64) {
+        self.period_ns = period_ns;
+    }
+
     /// Announces a program image. If it was forked from another that is known, `parent` names that.
     pub fn start(&mut self, id: Token, facts: ImageFacts, parent: Option<Token>) {
         let parent = parent.and_then(|parent| self.images.get(&parent)?.image.as_ref());

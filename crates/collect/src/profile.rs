@@ -42,10 +42,16 @@ pub struct AssemblerFigures {
 }
 
 impl ProfileAssembler {
-    /// An assembler that puts `labels` on every sample.
-    pub fn new(labels: ExtraLabels) -> Self {
+    /// An assembler that puts `labels` on every sample, and keeps symbols within a budget.
+    pub fn new(labels: ExtraLabels, budget: Budget) -> Self {
         let generated = GeneratedCode::default();
-        Self { symbolizer: Symbolizer::new(Budget::default()), kernel: None, generated, labels }
+        Self { symbolizer: Symbolizer::new(budget), kernel: None, generated, labels }
+    }
+
+    /// Drops what can be had again by reading files: kernel symbols, debug information, and half of all answers or more.
+    pub fn trim(&mut self) {
+        self.symbolizer.trim();
+        self.kernel = None;
     }
 
     /// The profile of an interval. Kernel symbols are read when the first kernel frame is met.

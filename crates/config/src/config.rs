@@ -1,6 +1,6 @@
 //! The configuration as the rest of the program sees it: values, not text.
 
-use crate::{CpuEvent, LogFormat, LogLevel, Rules};
+use crate::{CoreShare, CpuEvent, LogFormat, LogLevel, Rules};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -73,6 +73,10 @@ pub struct Files {
 /// What the agent may use.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
+    /// The most memory in bytes, the kernel's for it included; without it, what its control group allows decides.
+    pub memory_bytes: Option<u64>,
+    /// The most CPU time, as a share of one core.
+    pub cpu: CoreShare,
     /// The most processes that are profiled at once.
     pub max_targets: u32,
     /// The most frames of a stack, beyond which it is cut.
@@ -111,7 +115,12 @@ impl Default for Config {
                     max_age: Duration::from_secs(24 * 60 * 60),
                 },
             },
-            limits: Limits { max_targets: 10_000, max_stack_depth: 512 },
+            limits: Limits {
+                memory_bytes: None,
+                cpu: CoreShare::from_percent(5),
+                max_targets: 10_000,
+                max_stack_depth: 512,
+            },
             log: Log { level: LogLevel::Info, format: LogFormat::Text },
         }
     }

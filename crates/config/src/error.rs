@@ -27,6 +27,12 @@ pub enum Error {
         /// What is wrong with it, and what would be right.
         reason: &'static str,
     },
+    /// A text that should be a share of a core is none.
+    #[error("`{text}` is not a share of a core: write it in percent, to a tenth, such as `5%` or `0.5%`")]
+    Share {
+        /// The text, escaped and cut short.
+        text: String,
+    },
     /// A text that should be a size is none.
     #[error("`{text}` is not a size: {reason}")]
     Size {

@@ -3,9 +3,9 @@
 //! Checks, suggestions, `config show` and the reference all read this one table. A new key is a field of
 //! [`Config`], its default, and a row here.
 
-use crate::Cpu;
 use crate::setting::{Checked, Labels, ListOf, Optional, Place, Setting, Single};
-use crate::value::{Address, Directory, Flag, Integer, PidNumber, Size, Text, Time, Unbuilt, Word};
+use crate::value::{Address, CpuShare, Directory, Flag, Integer, PidNumber, Size, Text, Time, Unbuilt, Word};
+use crate::{CoreShare, Cpu};
 use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -143,6 +143,17 @@ pub(crate) static KEYS: &[Key] = &[
         &Single(Time(ONE_SECOND..=ONE_YEAR), place!(export.files.max_age)),
         "how long a file stays",
     ),
+    Key {
+        path: "limits.memory",
+        setting: &Optional(Size(32 << 20..=1 << 40), place!(limits.memory_bytes)),
+        meaning: "the most memory that the agent, and the kernel for it, may take; caches shrink first, then targets are let go",
+        absent: "80% of the memory limit of its control group, 256MiB if there is none",
+    },
+    key(
+        "limits.cpu",
+        &Single(CpuShare(CoreShare::from_percent(1)..=CoreShare::from_percent(10_000)), place!(limits.cpu)),
+        "the most CPU time that the agent may take; before it takes more, it samples less often",
+    ),
     key(
         "limits.max_targets",
         &Single(Integer { range: 1..=1_000_000, unit: "processes" }, place!(limits.max_targets)),
@@ -192,8 +203,6 @@ pub(crate) static LATER: &[&str] = &[
     "store",
     "export.pyroscope",
     "export.otlp",
-    "limits.memory",
-    "limits.cpu",
 ];
 
 /// A key that the Go agent had.

@@ -15,6 +15,7 @@
 mod check;
 mod choice;
 mod config;
+mod core_share;
 mod diagnostic;
 mod duration;
 mod error;
@@ -33,6 +34,7 @@ mod yaml;
 
 pub use choice::{CpuEvent, LogFormat, LogLevel, Match};
 pub use config::{Config, Cpu, Export, Files, Limits, Log, Server};
+pub use core_share::CoreShare;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use duration::{format_duration, parse_duration};
 pub use error::Error;

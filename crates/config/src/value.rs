@@ -4,7 +4,7 @@ use crate::choice::Named;
 use crate::quote::quoted;
 use crate::source::{Span, shown};
 use crate::yaml::{Node, ScalarKind, Value};
-use crate::{Error, Rules, format_duration, format_size, parse_duration, parse_size};
+use crate::{CoreShare, Error, Rules, format_duration, format_size, parse_duration, parse_size};
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -82,6 +82,9 @@ pub(crate) struct Time(pub(crate) RangeInclusive<Duration>);
 
 /// A size in bytes, as [`parse_size`] reads it.
 pub(crate) struct Size(pub(crate) RangeInclusive<u64>);
+
+/// CPU time as a share of one core, as [`CoreShare`] reads it.
+pub(crate) struct CpuShare(pub(crate) RangeInclusive<CoreShare>);
 
 /// One of a few words.
 pub(crate) struct Word<T>(pub(crate) PhantomData<T>);
@@ -200,6 +203,25 @@ impl Type for Size {
 
     fn write(&self, value: &u64) -> String {
         format_size(*value)
+    }
+}
+
+impl Type for CpuShare {
+    type Value = CoreShare;
+
+    fn expected(&self) -> String {
+        format!("a share of one core from {} to {}", self.0.start(), self.0.end())
+    }
+
+    fn read(&self, node: &Node<'_>) -> Result<CoreShare, Fault> {
+        let text = text(node).ok_or_else(|| self.wrong(node, Some("write it in percent, such as `5%`")))?;
+        let value: CoreShare = text.parse().map_err(|error| Fault::malformed(node, &error))?;
+        let inside = self.0.contains(&value);
+        if inside { Ok(value) } else { Err(Fault::outside(node, &self.expected(), &value.to_string())) }
+    }
+
+    fn write(&self, value: &CoreShare) -> String {
+        value.to_string()
     }
 }
 

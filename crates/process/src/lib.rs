@@ -13,6 +13,7 @@ mod error;
 mod mapped_file;
 mod mappings;
 mod maps;
+mod memory_limit;
 mod perf_map_file;
 mod proc_fs;
 mod stat;

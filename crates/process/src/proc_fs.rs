@@ -24,7 +24,7 @@ const MAX_STATUS_BYTES: u64 = 1 << 20;
 /// A directory that is, or stands in for, /proc.
 #[derive(Clone, Debug)]
 pub struct ProcFs {
-    root: PathBuf,
+    pub(crate) root: PathBuf,
 }
 
 /// All processes, as far as they could be read.

@@ -282,6 +282,35 @@ impl Selector {
         self.admit_refused(out);
     }
 
+    /// So many targets at the most from now on; if there are more, the newest are targets no longer.
+    pub fn set_max_targets(&mut self, max_targets: usize, out: &mut Vec<Operation>) {
+        self.limits.max_targets = max_targets;
+        if self.targets > max_targets {
+            let mut tokens: Vec<Token> = self.processes.keys().copied().collect();
+            tokens.retain(|token| self.processes[token].decision.is_profile());
+            tokens.sort_unstable();
+            for token in tokens.drain(max_targets..) {
+                self.refuse(token, out);
+            }
+        }
+        self.admit_refused(out);
+    }
+
+    /// A target gives its place back, though it matches.
+    fn refuse(&mut self, token: Token, out: &mut Vec<Operation>) {
+        let Some(process) = self.processes.get_mut(&token) else { return };
+        process.decision = Decision::skip(Reason::TooManyTargets);
+        process.standing = Standing::Skip;
+        let (key, facts, decision) = (process.key, process.facts.clone(), process.decision);
+        self.refused.insert(token);
+        self.published.refused.fetch_add(1, Ordering::Relaxed);
+        self.set_targets(self.targets - 1);
+        out.push(Operation::Set { key, token, standing: Standing::Skip });
+        out.push(Operation::End { token });
+        self.published.table.set(facts.key.id.pid, Some(decision));
+        self.published.write().insert(token, SelectedProcess { facts, decision });
+    }
+
     /// Gives places that have fallen free to those that were refused.
     fn admit_refused(&mut self, out: &mut Vec<Operation>) {
         while self.targets < self.limits.max_targets

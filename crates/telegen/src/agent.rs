@@ -2,6 +2,7 @@
 
 use crate::engine::{Engine, EngineOptions, HOUSEKEEPING_INTERVAL, Observer, Stopped};
 use crate::failure::{Failure, Status};
+use crate::governor::Governor;
 use crate::http::{Health, HealthServer};
 use crate::metrics::{Metrics, SampleOutcome};
 use crate::settings::Settings;
@@ -99,6 +100,7 @@ struct Agent {
 /// The engine, and when its interval ends.
 struct Profiler {
     engine: Engine,
+    governor: Governor,
     options: EngineOptions,
     next_flush: Instant,
 }
@@ -139,7 +141,8 @@ impl Agent {
         let engine = Engine::start(self.settings.rules.clone(), &options, self.metrics.clone())?;
         self.state.set(Some(Running::Profiling(engine.observe())));
         let next_flush = Instant::now() + self.settings.config().collection_interval;
-        self.profiler = Some(Profiler { engine, options, next_flush });
+        let governor = Governor::new(&options, self.settings.config().limits.cpu, self.metrics.clone());
+        self.profiler = Some(Profiler { engine, governor, options, next_flush });
         Ok(())
     }
 
@@ -160,10 +163,21 @@ impl Agent {
                 if let Some(profiler) = &mut self.profiler {
                     profiler.engine.follow_cpus();
                 }
+                self.govern()?;
                 if signals.take_reload() || self.file_has_changed() {
                     self.reload()?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Keeps within `limits`.
+    fn govern(&mut self) -> Result<(), Failure> {
+        let Some(profiler) = &mut self.profiler else { return Ok(()) };
+        if let Some(sample_hz) = profiler.governor.watch(&profiler.engine)? {
+            let profile = profiler.engine.set_sample_hz(sample_hz)?;
+            self.export(&profile);
         }
         Ok(())
     }

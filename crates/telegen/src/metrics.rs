@@ -1,5 +1,6 @@
 //! What telegen says of itself, for scrapers.
 
+use crate::limit_metrics::LimitMetrics;
 use crate::process_metrics::ProcessMetrics;
 use crate::unwind_metrics::UnwindMetrics;
 use foldhash::fast::FixedState;
@@ -137,6 +138,7 @@ pub(crate) struct Metrics {
     targets_refused: Counter,
     unopened_files: Counter,
     pub(crate) unwind: UnwindMetrics,
+    pub(crate) limits: LimitMetrics,
     reloads: Family<OutcomeLabel, Counter>,
     last_reload_successful: Gauge,
     config_info: Family<HashLabel, Gauge>,
@@ -169,6 +171,7 @@ impl Metrics {
             targets_refused: Counter::default(),
             unopened_files: Counter::default(),
             unwind: UnwindMetrics::default(),
+            limits: LimitMetrics::default(),
             reloads: Family::default(),
             last_reload_successful: Gauge::default(),
             config_info: Family::default(),
@@ -295,6 +298,7 @@ impl Metrics {
             self.stale_decisions.clone(),
         );
         self.unwind.register(profiler);
+        self.limits.register(profiler);
         profiler.register("config_reloads", "Configurations read, by how it went", self.reloads.clone());
         profiler.register(
             "config_last_reload_successful",

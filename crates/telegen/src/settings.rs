@@ -2,6 +2,7 @@
 
 use crate::engine::EngineOptions;
 use crate::failure::{Failure, Status};
+use crate::governor::memory_limit;
 use crate::output::say;
 use std::path::Path;
 use telegen_bpf::Clock;
@@ -78,6 +79,7 @@ impl Settings {
             max_user_frames: config.limits.max_stack_depth,
             kernel_stacks: config.kernel_stacks,
             max_targets: config.limits.max_targets as usize,
+            memory_bytes: memory_limit(config.limits.memory_bytes),
             labels: labels(config),
         }
     }

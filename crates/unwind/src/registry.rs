@@ -187,6 +187,11 @@ impl<S: Copy, H> Registry<S, H> {
         }
     }
 
+    /// Removes all tables that nobody uses.
+    pub fn drop_unused(&mut self, kernel: &mut impl KernelSide<Slot = S>) {
+        while self.evict(kernel) {}
+    }
+
     /// How much there is.
     pub fn figures(&self) -> TableFigures {
         self.figures

@@ -4,6 +4,7 @@ mod accuracy;
 mod agent_files;
 mod agent_http;
 mod agent_idle;
+mod agent_limits;
 mod agent_log;
 mod agent_reload;
 mod agent_shutdown;

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 use telegen_collect::{ExtraLabels, ProfileAssembler};
 use telegen_model::{LabelValue, Profile};
+use telegen_symbolize::Budget;
 
 fn profile(labels: ExtraLabels) -> Profile {
     let mut collector = collector();
@@ -10,7 +11,7 @@ fn profile(labels: ExtraLabels) -> Profile {
     collector.record(TOKEN, &tick(&[landmark(), landmark() + 1, 0x10], &[]));
     collector.record(TOKEN, &tick(&[landmark(), landmark() + 1, 0x10], &[]));
     let interval = collector.take_interval((SystemTime::now(), Instant::now()));
-    ProfileAssembler::new(labels).assemble(&interval)
+    ProfileAssembler::new(labels, Budget::default()).assemble(&interval)
 }
 
 fn labels(profile: &Profile) -> BTreeMap<String, String> {

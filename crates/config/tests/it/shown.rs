@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use std::net::SocketAddr;
 use std::time::Duration;
 use telegen_config::{
-    Config, Cpu, CpuEvent, Export, Files, Limits, Log, LogFormat, LogLevel, Match, Rules, Server, parse,
+    Config, CoreShare, Cpu, CpuEvent, Export, Files, Limits, Log, LogFormat, LogLevel, Match, Rules, Server,
+    parse,
 };
 use telegen_model::Pid;
 
@@ -74,7 +75,8 @@ fn config() -> impl Strategy<Value = Config> {
     let cpu = (Cpu::SAMPLE_HZ, prop_oneof![Just(CpuEvent::CpuClock), Just(CpuEvent::Cycles)]);
     let directory = prop::option::of(text().prop_filter("paths have no NUL", |text| !text.contains('\0')));
     let files = (directory, 1_u64 << 10..16 << 40, duration());
-    let limits = (1_u32..=1_000_000, 1_u32..=512);
+    let memory = prop::option::of(32_u64 << 20..=1 << 40);
+    let limits = (memory, 1_u32..=10_000, 1_u32..=1_000_000, 1_u32..=512);
     let names = prop::sample::select(LogLevel::NAMES.to_vec());
     let log = (names, prop_oneof![Just(LogFormat::Text), Just(LogFormat::Json)]);
     let labels = prop::collection::btree_map(text(), text(), 0..4);
@@ -100,7 +102,12 @@ fn config() -> impl Strategy<Value = Config> {
                         max_age: files.2,
                     },
                 },
-                limits: Limits { max_targets: limits.0, max_stack_depth: limits.1 },
+                limits: Limits {
+                    memory_bytes: limits.0,
+                    cpu: CoreShare::from_percent(limits.1),
+                    max_targets: limits.2,
+                    max_stack_depth: limits.3,
+                },
                 log: Log { level: LogLevel::from_name(log.0).expect("its own name"), format: log.1 },
             }
         },

@@ -16,6 +16,7 @@ enum Step {
     Follow { process: usize },
     Forget { pid: u32 },
     Reload { rules: usize },
+    Limit { most: usize },
     Rescan,
 }
 
@@ -44,6 +45,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<usize>().prop_map(|process| Step::Follow { process }),
         1 => (2u32..8).prop_map(|pid| Step::Forget { pid }),
         2 => (0..RULES.len()).prop_map(|rules| Step::Reload { rules }),
+        2 => prop_oneof![0usize..4, Just(100)].prop_map(|most| Step::Limit { most }),
         2 => Just(Step::Rescan),
     ];
     prop::collection::vec(step, 0..60)
@@ -100,7 +102,7 @@ proptest! {
 
     #[test]
     fn after_every_step_all_agree(steps in steps(), max_targets in prop_oneof![1 => 0usize..4, 2 => Just(100)]) {
-        let mut world = World::new();
+        let (mut world, mut max_targets) = (World::new(), max_targets);
         let (mut rules, mut bound) = (0, Bound::new());
         let mut selector = Selector::new(compile(RULES[rules]), Pid(1), Limits { max_targets });
         let selection = selector.selection();
@@ -124,6 +126,13 @@ proptest! {
                     }
                     let repairs = selector.finish_scan(&mut out);
                     prop_assert!(out.is_empty() && repairs == Default::default(), "nothing was lost: {out:?}");
+                }
+                Step::Limit { most } => {
+                    let oldest: Vec<u64> = world.started.iter().copied().take(most).collect();
+                    max_targets = most;
+                    selector.set_max_targets(most, &mut out);
+                    world.carry_out(std::mem::take(&mut out));
+                    prop_assert!(oldest.iter().all(|token| world.started.contains(token)), "it is the newest that go");
                 }
                 Step::Follow { process } => {
                     let Some(token) = world.pick(process) else { continue };

@@ -175,6 +175,21 @@ fn beyond_the_limit_the_newest_are_refused() {
 }
 
 #[test]
+fn a_lower_limit_lets_the_newest_go_and_a_higher_one_takes_them_back() {
+    let mut selector = selector(named(&["a"]));
+    for pid in 5..9 {
+        handle(&mut selector, Event::Seen(observed(pid, 1, 0, u64::from(pid), "a")));
+    }
+    let mut out = Vec::new();
+    selector.set_max_targets(2, &mut out);
+    assert_eq!((ends(&out), standings(&out)), (vec![7, 8], vec![Standing::Skip; 2]));
+    assert_eq!(selector.selection().should_profile(Pid(8)).reason, Reason::TooManyTargets);
+    out.clear();
+    selector.set_max_targets(3, &mut out);
+    assert_eq!((starts(&out), ends(&out)), (vec![7], vec![]));
+}
+
+#[test]
 fn a_scan_repairs_what_was_lost() {
     let mut selector = selector(named(&["a"]));
     handle(&mut selector, Event::Seen(observed(5, 1, 0, 10, "a")));

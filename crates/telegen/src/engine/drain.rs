@@ -30,6 +30,8 @@ pub(crate) enum Message {
     Settle(SyncSender<()>),
     /// It has exited, called exec, or is not a target any more.
     End(Token),
+    /// Ticks come with this period from now on. The interval has just ended, and no clock runs.
+    SetPeriod(u64),
     /// The interval ends: everything is drained and handed to the next thread.
     Flush(SyncSender<Interval>),
 }
@@ -175,6 +177,7 @@ impl Loop<'_> {
                     // Nobody is left to be asked, so nobody waits for long.
                     let _ = self.unwind.send(unwind::Message::Settle(answer));
                 }
+                Ok(Message::SetPeriod(period_ns)) => self.collector.borrow_mut().set_period(period_ns),
                 Ok(Message::End(token)) => self.collector.borrow_mut().end(token),
                 Ok(Message::Flush(to)) => self.flush(&to),
                 Err(TryRecvError::Empty) => return Some(()),

@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Reload(Box<RuleSet>),
     /// A process and all that descend from it are profiled; answered when that holds.
     Follow(ProcessId, SyncSender<bool>),
+    /// So many targets at the most from now on.
+    LimitTargets(usize),
     /// The interval ends, after everything that has happened before this command.
     Flush(SyncSender<Interval>),
 }
@@ -189,6 +191,12 @@ impl Owner {
                     self.carry_out(out, &[])?;
                     // Whoever asked may have given up.
                     let _ = answer.send(known);
+                }
+                Ok(Command::LimitTargets(most)) => {
+                    let mut out = Vec::new();
+                    self.selector.set_max_targets(most, &mut out);
+                    self.carry_out(out, &[])?;
+                    self.log_summary();
                 }
                 Ok(Command::Flush(to)) => {
                     // What has happened so far is told before the interval ends.

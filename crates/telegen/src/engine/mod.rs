@@ -8,6 +8,7 @@
 
 mod drain;
 mod lifecycle;
+mod memory_shares;
 mod symbolize;
 mod undelivered;
 mod unwind;
@@ -17,6 +18,7 @@ use crate::metrics::{Filtered, Metrics, SampleOutcome};
 use drain::Drain;
 pub(crate) use lifecycle::Summary;
 use lifecycle::{Command, Lifecycle};
+use memory_shares::MemoryShares;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -41,6 +43,8 @@ pub(crate) struct EngineOptions {
     pub(crate) max_user_frames: u32,
     pub(crate) kernel_stacks: bool,
     pub(crate) max_targets: usize,
+    /// What everything together may take, in bytes.
+    pub(crate) memory_bytes: u64,
     /// On every sample, beside the labels of its process.
     pub(crate) labels: ExtraLabels,
 }
@@ -79,10 +83,10 @@ impl Engine {
         let mut kernel = Kernel::load(&kernel_options)?;
         kernel.watch_processes()?;
         let rings = kernel.sample_rings()?;
-        let period_ns = 1_000_000_000 / u64::from(options.sample_hz.max(1));
-        let unwind = Unwind::start(kernel.unwind_maps()?)?;
-        let drain = Drain::start(rings, period_ns, unwind.sender.clone())?;
-        let symbolize = Symbolize::start(options.labels.clone(), metrics.clone())?;
+        let shares = MemoryShares::of(options.memory_bytes);
+        let unwind = Unwind::start(kernel.unwind_maps()?, shares.tables)?;
+        let drain = Drain::start(rings, period_ns(options.sample_hz), unwind.sender.clone())?;
+        let symbolize = Symbolize::start(options.labels.clone(), shares.symbols, metrics.clone())?;
         let (ready, first) = sync_channel(1);
         let parts = lifecycle::Parts {
             rules,
@@ -146,6 +150,36 @@ impl Engine {
         self.lifecycle.sender.send(Command::Reload(Box::new(rules))).map_err(|_| Stopped)
     }
 
+    /// Bytes that the kernel holds for maps, tables included.
+    pub(crate) fn map_bytes(&self) -> u64 {
+        self.kernel.map_bytes() + self.unwind.figures.table_bytes()
+    }
+
+    /// Forgets what can be read or made again.
+    pub(crate) fn drop_caches(&self) -> Result<(), Stopped> {
+        self.unwind.sender.send(unwind::Message::DropUnused).map_err(|_| Stopped)?;
+        self.symbolize.trim()
+    }
+
+    /// So many targets at the most from now on.
+    pub(crate) fn limit_targets(&self, most: usize) -> Result<(), Stopped> {
+        self.lifecycle.sender.send(Command::LimitTargets(most)).map_err(|_| Stopped)
+    }
+
+    /// Samples at another rate. The interval ends, since all ticks of one stand for the same time; its profile is
+    /// answered.
+    pub(crate) fn set_sample_hz(&mut self, sample_hz: u32) -> anyhow::Result<Profile> {
+        self.kernel_options.sample_hz = sample_hz;
+        self.kernel.stop_clocks(&self.kernel_options);
+        let profile = self.flush()?.recv().map_err(|_| Stopped)?;
+        let period_ns = period_ns(sample_hz);
+        self.drain.sender.send(drain::Message::SetPeriod(period_ns)).map_err(|_| Stopped)?;
+        let counters = self.counters();
+        self.due = self.due.and_then(|due| due.at_rate(sample_hz, &counters));
+        self.kernel.follow_cpus()?;
+        Ok(profile)
+    }
+
     /// Ends the interval: everything until now is in the profile that comes, everything later in the next one.
     pub(crate) fn flush(&self) -> Result<Receiver<Profile>, Stopped> {
         let (to, from) = sync_channel(1);
@@ -186,6 +220,11 @@ impl Engine {
             metrics: self.metrics.clone(),
         }
     }
+}
+
+/// The time between two ticks of a CPU.
+fn period_ns(sample_hz: u32) -> u64 {
+    1_000_000_000 / u64::from(sample_hz.max(1))
 }
 
 /// Brings the metrics up to date.

@@ -8,11 +8,18 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use telegen_collect::{ExtraLabels, Interval, Marker, ProfileAssembler};
 use telegen_model::Profile;
+use telegen_symbolize::Budget;
 
 /// Intervals that may wait to be named.
 const QUEUE: usize = 2;
 
-type Job = (Interval, SyncSender<Profile>);
+/// What the thread is told.
+enum Job {
+    /// An interval gets its names.
+    Assemble(Interval, SyncSender<Profile>),
+    /// Symbols that can be read again are dropped.
+    Trim,
+}
 
 /// The thread, from outside.
 pub(crate) struct Symbolize {
@@ -21,15 +28,20 @@ pub(crate) struct Symbolize {
 }
 
 impl Symbolize {
-    pub(crate) fn start(labels: ExtraLabels, metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub(crate) fn start(labels: ExtraLabels, budget: Budget, metrics: Arc<Metrics>) -> io::Result<Self> {
         let (sender, jobs) = sync_channel::<Job>(QUEUE);
         let thread = Builder::new().name("tg-symbolize".into()).spawn(move || {
-            let mut assembler = ProfileAssembler::new(labels);
-            for (interval, to) in jobs {
-                let profile = assembler.assemble(&interval);
-                publish(&metrics, &interval, &assembler);
-                // Whoever asked may have given up.
-                let _ = to.send(profile);
+            let mut assembler = ProfileAssembler::new(labels, budget);
+            for job in jobs {
+                match job {
+                    Job::Assemble(interval, to) => {
+                        let profile = assembler.assemble(&interval);
+                        publish(&metrics, &interval, &assembler);
+                        // Whoever asked may have given up.
+                        let _ = to.send(profile);
+                    }
+                    Job::Trim => assembler.trim(),
+                }
             }
         })?;
         Ok(Self { sender, thread })
@@ -38,8 +50,13 @@ impl Symbolize {
     /// Hands over an interval; its profile comes when it is done.
     pub(crate) fn assemble(&self, interval: Interval) -> Result<Receiver<Profile>, Stopped> {
         let (to, profile) = sync_channel(1);
-        self.sender.send((interval, to)).map_err(|_| Stopped)?;
+        self.sender.send(Job::Assemble(interval, to)).map_err(|_| Stopped)?;
         Ok(profile)
+    }
+
+    /// Drops symbols that can be read again, once the intervals handed over before have their names.
+    pub(crate) fn trim(&self) -> Result<(), Stopped> {
+        self.sender.send(Job::Trim).map_err(|_| Stopped)
     }
 
     pub(crate) fn join(self) {

@@ -19,6 +19,8 @@ pub(crate) struct DueTicks {
     cpus: f64,
     hz: f64,
     counted: u64,
+    /// What was missing at rates before this one.
+    before: u64,
 }
 
 impl DueTicks {
@@ -31,20 +33,27 @@ impl DueTicks {
             cpus,
             hz: f64::from(sample_hz),
             counted: counters.ticks(),
+            before: 0,
         })
+    }
+
+    /// The same at another rate from now on.
+    pub(crate) fn at_rate(&self, sample_hz: u32, counters: &Counters) -> Option<Self> {
+        Some(Self { before: self.missing(counters), ..Self::from_now(sample_hz, counters)? })
     }
 
     /// About how many have not come.
     pub(crate) fn missing(&self, counters: &Counters) -> u64 {
         let Some((cpus, idle)) = fs::read_to_string("/proc/stat").ok().as_deref().and_then(parse) else {
-            return 0;
+            return self.before;
         };
         // With CPUs coming and going what was due cannot be told.
         if cpus != self.cpus {
-            return 0;
+            return self.before;
         }
         let elapsed = self.since.elapsed().as_secs_f64() * cpus;
-        missing(elapsed - (idle - self.idle_seconds), self.hz, counters.ticks() - self.counted)
+        let busy = elapsed - (idle - self.idle_seconds);
+        self.before + missing(busy, self.hz, counters.ticks() - self.counted)
     }
 }
 

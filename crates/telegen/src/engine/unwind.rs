@@ -17,8 +17,6 @@ use telegen_process::ProcFs;
 use telegen_unwind::{Binary, Code, KernelSide, Range, RawRule, Registry, Table, TableLimits, TableState};
 
 const QUEUE: usize = 256;
-/// What all tables together may take, and those that nobody uses any more.
-const LIMITS: TableLimits = TableLimits { bytes: 16 << 20, unused_bytes: 2 << 20 };
 const VDSO: &str = "[vdso]";
 /// The vDSO has no file; no file has this identity.
 const VDSO_ID: FileId = FileId::Inode { device: 0, inode: 0, ctime_ns: 0, size: 0 };
@@ -31,6 +29,8 @@ pub(crate) enum Message {
     Made(FileId, Option<Binary>),
     /// Answered when no table is being made.
     Settle(SyncSender<()>),
+    /// Tables that nobody uses are dropped.
+    DropUnused,
     /// The profiler stops.
     Stop,
 }
@@ -81,7 +81,7 @@ enum Origin {
 }
 
 impl Unwind {
-    pub(crate) fn start(maps: UnwindMaps) -> io::Result<Self> {
+    pub(crate) fn start(maps: UnwindMaps, limits: TableLimits) -> io::Result<Self> {
         let (sender, inbox) = channel(QUEUE)?;
         let (jobs, to_make) = sync_channel(1);
         let made = sender.clone();
@@ -90,7 +90,7 @@ impl Unwind {
         let shown = figures.clone();
         let thread = Builder::new().name("tg-unwind".into()).spawn(move || {
             let kernel = Maps { maps, refused: 0 };
-            let registry = Registry::new(UnwindMaps::MAX_RULES, LIMITS);
+            let registry = Registry::new(UnwindMaps::MAX_RULES, limits);
             Owner {
                 kernel,
                 registry,
@@ -137,6 +137,7 @@ impl Owner {
                 match inbox.take() {
                     Ok(Message::Code(changes)) => changes.into_iter().for_each(|change| self.take(change)),
                     Ok(Message::Settle(answer)) => self.settling.push(answer),
+                    Ok(Message::DropUnused) => self.registry.drop_unused(&mut self.kernel),
                     Ok(Message::Made(id, binary)) => {
                         self.under_way -= 1;
                         self.registry.finish_job(&id, binary, &mut self.kernel);
