@@ -112,6 +112,11 @@ impl Collector {
         self.period_ns = period_ns;
     }
 
+    /// The interval begins at this moment and not before: the clocks are about to start.
+    pub fn begin(&mut self, now: (SystemTime, Instant)) {
+        self.gathered.begun = now;
+    }
+
     /// Announces a program image. If it was forked from another that is known, `parent` names that.
     pub fn start(&mut self, id: Token, facts: ImageFacts, parent: Option<Token>) {
         let parent = parent.and_then(|parent| self.images.get(&parent)?.image.as_ref());

@@ -169,3 +169,15 @@ fn a_pid_that_was_given_to_another_process_is_not_read() {
     collector.record(TOKEN, &tick(&[landmark()], &[]));
     assert_eq!(frames(&take(&mut collector)), [Frame::Marker(Marker::ProcessGone)]);
 }
+
+#[test]
+fn an_interval_begins_when_it_is_said_to() {
+    let mut collector = collector();
+    let (wall, begun) = (SystemTime::now(), Instant::now());
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    let late = Instant::now();
+    collector.begin((wall, late));
+    let interval = take(&mut collector);
+    assert_eq!(interval.start, wall);
+    assert!(interval.duration <= late.elapsed() && begun.elapsed() > interval.duration);
+}

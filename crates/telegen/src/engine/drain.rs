@@ -32,6 +32,8 @@ pub(crate) enum Message {
     End(Token),
     /// Ticks come with this period from now on. The interval has just ended, and no clock runs.
     SetPeriod(u64),
+    /// The clocks start at this moment, and the interval with them.
+    Begin((SystemTime, Instant)),
     /// The interval ends: everything is drained and handed to the next thread.
     Flush(SyncSender<Interval>),
 }
@@ -178,6 +180,7 @@ impl Loop<'_> {
                     let _ = self.unwind.send(unwind::Message::Settle(answer));
                 }
                 Ok(Message::SetPeriod(period_ns)) => self.collector.borrow_mut().set_period(period_ns),
+                Ok(Message::Begin(now)) => self.collector.borrow_mut().begin(now),
                 Ok(Message::End(token)) => self.collector.borrow_mut().end(token),
                 Ok(Message::Flush(to)) => self.flush(&to),
                 Err(TryRecvError::Empty) => return Some(()),

@@ -22,7 +22,7 @@ use memory_shares::MemoryShares;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 use symbolize::Symbolize;
 use telegen_bpf::{Clock, Counters, Kernel, Shared};
 use telegen_collect::ExtraLabels;
@@ -104,6 +104,8 @@ impl Engine {
         drain.sender.send(drain::Message::Settle(answer)).map_err(|_| Stopped)?;
         // Tables that take longer come later, and stacks say so until then.
         let _ = settled.recv_timeout(MAX_SETTLING);
+        // What preparing took is not part of what is recorded.
+        drain.sender.send(drain::Message::Begin(now())).map_err(|_| Stopped)?;
         let due = DueTicks::from_now(options.sample_hz, &kernel.shared().counters());
         kernel.follow_cpus()?;
         Ok(Self { kernel, kernel_options, lifecycle, drain, symbolize, unwind, metrics, first, due })
@@ -176,6 +178,7 @@ impl Engine {
         self.drain.sender.send(drain::Message::SetPeriod(period_ns)).map_err(|_| Stopped)?;
         let counters = self.counters();
         self.due = self.due.and_then(|due| due.at_rate(sample_hz, &counters));
+        self.drain.sender.send(drain::Message::Begin(now())).map_err(|_| Stopped)?;
         self.kernel.follow_cpus()?;
         Ok(profile)
     }
@@ -220,6 +223,11 @@ impl Engine {
             metrics: self.metrics.clone(),
         }
     }
+}
+
+/// This moment, by the clock that people read and by the one that measures.
+fn now() -> (SystemTime, Instant) {
+    (SystemTime::now(), Instant::now())
 }
 
 /// The time between two ticks of a CPU.
