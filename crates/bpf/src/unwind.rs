@@ -7,6 +7,7 @@ use crate::abi::{
 };
 use crate::sys::MapMemory;
 use libbpf_rs::{ErrorKind, Map, MapCore, MapFlags, MapHandle, MapType, libbpf_sys};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 use telegen_model::Token;
@@ -141,8 +142,8 @@ impl UnwindMaps {
         }
     }
 
-    /// Tells what an image has mapped executable: ranges in ascending order that do not overlap. Ranges beyond
-    /// [`Self::MAX_RANGES`] are left out. False if there is no room.
+    /// Tells what an image has mapped executable: ranges in ascending order that do not overlap. Of more than
+    /// [`Self::MAX_RANGES`] those are left out that no table describes, the highest first. False if there is no room.
     ///
     /// # Errors
     ///
@@ -150,7 +151,7 @@ impl UnwindMaps {
     pub fn set_mapped(&mut self, image: Token, ranges: &[MappedRange]) -> Result<bool, Error> {
         // The page of vsyscalls lies in the kernel's half, where the search does not go.
         let lower = ranges.partition_point(|range| range.end <= NOWHERE);
-        let parts = parts(&ranges[..lower.min(Self::MAX_RANGES)]);
+        let parts = parts(&fitting(&ranges[..lower], Self::MAX_RANGES));
         // The root last: until then it leads to the parts that were there before.
         for (number, part) in parts.iter().enumerate().rev() {
             let key = part_key(image, number);
@@ -225,6 +226,20 @@ fn part_key(image: Token, number: usize) -> [u8; 8] {
 
 /// Where unused ranges stand: beyond all user addresses, and still positive.
 const NOWHERE: u64 = i64::MAX as u64;
+
+/// As many of these ranges as there is room for, with a table rather than without: what a compiler makes at run time can
+/// be any number of mappings, a program and its libraries are few.
+fn fitting(ranges: &[MappedRange], room: usize) -> Cow<'_, [MappedRange]> {
+    if ranges.len() <= room {
+        return Cow::Borrowed(ranges);
+    }
+    let described = |range: &MappedRange| !matches!(range.table, UnwindTable::None);
+    let mut without = room.saturating_sub(ranges.iter().filter(|range| described(range)).count());
+    let fits = |range: &&MappedRange| {
+        described(range) || without.checked_sub(1).map(|left| without = left).is_some()
+    };
+    Cow::Owned(ranges.iter().filter(fits).take(room).copied().collect())
+}
 
 /// A list of mappings as a binary tree of parts, the root first.
 fn parts(ranges: &[MappedRange]) -> Vec<Vec<u8>> {
@@ -336,6 +351,19 @@ mod tests {
             let starts = (0..PART_RANGES).map(|nth| number(part, offset_of!(RawMapped, ranges) + nth * 24));
             assert!(starts.into_iter().any(|start| start == range.start), "{range:?}");
         }
+    }
+
+    #[test]
+    fn of_too_many_ranges_those_with_a_table_stay() {
+        let mut all = ranges(20);
+        for nth in [3, 17, 19] {
+            all[nth].table = UnwindTable::Awaited;
+        }
+        let kept = |room| fitting(&all, room).iter().map(|range| range.position).collect::<Vec<_>>();
+        assert_eq!(kept(20), (0..20).collect::<Vec<_>>());
+        assert_eq!(kept(6), [0, 1, 2, 3, 17, 19]);
+        assert_eq!(kept(3), [3, 17, 19]);
+        assert_eq!(kept(2), [3, 17]);
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub enum Program {
     Inlined,
     /// A function made at run time, and a map of it: `generated.c`.
     Generated,
+    /// More of something than a process should have: `crowded.c`.
+    Crowded,
     /// No CPU time at all: `sleeper.c`.
     Sleeper,
     /// C++ names: `templates.cpp`.
@@ -70,6 +72,7 @@ impl Program {
             Self::Syscalls => "syscalls.c",
             Self::Inlined => "inlined.c",
             Self::Generated => "generated.c",
+            Self::Crowded => "crowded.c",
             Self::Sleeper => "sleeper.c",
             Self::Templates => "templates.cpp",
             Self::Rust => "burn.rs",

@@ -19,6 +19,7 @@ mod formats;
 mod generated_code;
 mod help;
 mod hostile_names;
+mod hostile_targets;
 mod hotplug;
 mod labels;
 mod lifecycle;
