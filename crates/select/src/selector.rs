@@ -92,6 +92,11 @@ impl Selector {
         self.processes.get(&token).map(|process| &process.facts)
     }
 
+    /// What was decided on a program image.
+    pub fn decision(&self, token: Token) -> Option<Decision> {
+        self.processes.get(&token).map(|process| process.decision)
+    }
+
     /// What is known of the program that a process runs.
     pub fn facts_of(&self, id: ProcessId) -> Option<&Arc<ProcessFacts>> {
         self.facts(*self.current.get(&id.pid)?).filter(|facts| facts.key.id == id)

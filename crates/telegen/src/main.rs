@@ -15,6 +15,7 @@ mod logging;
 mod manual;
 mod metrics;
 mod output;
+mod privileges;
 mod process_metrics;
 mod record;
 mod run;

@@ -5,6 +5,7 @@ use crate::engine::{Engine, EngineOptions, HOUSEKEEPING_INTERVAL};
 use crate::failure::{Failure, Status};
 use crate::metrics::Metrics;
 use crate::output::{ProgressLine, grouped, print, say, shown};
+use crate::privileges::{self, Role};
 use crate::signals::Signals;
 use crate::targets::nothing_matched;
 use std::ffi::OsString;
@@ -105,13 +106,26 @@ struct Recording {
 
 impl Recording {
     fn start(options: &RecordOptions, signals: Signals) -> Result<Self, Failure> {
-        let engine = Engine::start(options.rules.clone(), &options.engine, Arc::new(Metrics::new()))?;
+        // The command has its caller's privileges: it is there, and held back, before telegen gives up its own.
+        let held = match options.command.as_slice() {
+            [] => None,
+            command => Some(HeldCommand::start(command)?),
+        };
+        let started = privileges::give_up(Role::Command).and_then(|()| {
+            Ok(Engine::start(options.rules.clone(), &options.engine, Arc::new(Metrics::new()))?)
+        });
+        let engine = match started {
+            Ok(engine) => engine,
+            Err(failure) => {
+                held.into_iter().for_each(HeldCommand::discard);
+                return Err(failure);
+            }
+        };
         let mut recording =
             Self { engine, signals, command: None, progress: ProgressLine::new(), targets: 0 };
-        if options.command.is_empty() {
-            recording.find_targets(options)?;
-        } else {
-            recording.start_command(&options.command)?;
+        match held {
+            None => recording.find_targets(options)?,
+            Some(held) => recording.start_command(held)?,
         }
         Ok(recording)
     }
@@ -134,9 +148,8 @@ impl Recording {
         Ok(())
     }
 
-    /// Starts the command such that its first instruction is recorded.
-    fn start_command(&mut self, command: &[OsString]) -> Result<(), Failure> {
-        let mut held = HeldCommand::start(command)?;
+    /// Lets the command go such that its first instruction is recorded.
+    fn start_command(&mut self, mut held: HeldCommand) -> Result<(), Failure> {
         if let Err(failure) = self.follow(&held) {
             held.discard();
             return Err(failure);

@@ -11,6 +11,7 @@ use crate::failure::{Failure, Status};
 use crate::logging::{self, LogFormat};
 use crate::manual;
 use crate::output::{print, say};
+use crate::privileges::{self, Role};
 use crate::record::{self, Patience, RecordOptions};
 use crate::settings::{DEFAULT_CONFIG, Settings, config_file};
 use crate::targets::{self, ListFormat, ListOptions};
@@ -83,6 +84,7 @@ fn agent(args: AgentArgs) -> Result<(), Failure> {
     let settings = Settings::load(file.as_deref(), &overrides)?;
     let log = &settings.config().log;
     logging::start(level(log.level), log_format(log.format));
+    privileges::give_up(Role::Service)?;
     agent::run(AgentOptions { file, overrides }, settings)
 }
 
@@ -172,7 +174,11 @@ fn list_targets(args: &TargetsArgs) -> Result<(), Failure> {
         ListOutput::Wide => ListFormat::Wide,
         ListOutput::Json => ListFormat::Json,
     };
-    targets::run(&settings.rules, ListOptions { format, all: args.all, explain: args.explain })
+    let options = ListOptions { format, all: args.all, explain: args.explain };
+    if args.watch {
+        return targets::watch::run(&settings.rules, settings.engine_options().max_targets, options);
+    }
+    targets::run(&settings.rules, options)
 }
 
 fn check_config(files: &[PathBuf]) -> Result<(), Failure> {

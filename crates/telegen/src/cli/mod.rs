@@ -121,6 +121,7 @@ pub(crate) struct RecordArgs {
 Examples:
   telegen targets --name java                     what would be profiled
   telegen targets --name java --all --explain     why everything else would not
+  telegen targets --name java --watch             processes that come and go
   telegen targets -o json | jq '.processes[].pid'")]
 pub(crate) struct TargetsArgs {
     /// Configuration file [default: /etc/telegen/profiler/config.yaml, if it is there]
@@ -132,6 +133,9 @@ pub(crate) struct TargetsArgs {
     /// Say why
     #[arg(long)]
     pub(crate) explain: bool,
+    /// Show changes as they happen, until Ctrl-C; with JSON, one object a line
+    #[arg(long)]
+    pub(crate) watch: bool,
     /// How to show it
     #[arg(short, long, value_enum, default_value_t = ListOutput::Table)]
     pub(crate) output: ListOutput,

@@ -1,6 +1,7 @@
 //! The thread `tg-lifecycle`: owns the selection. Events in, decisions to the kernel, starts and stops to the
 //! draining thread.
 
+use super::audience::{Audience, Watcher};
 use super::drain;
 use super::waker::{Inbox, Sender, channel};
 use crate::containers::Containers;
@@ -55,7 +56,7 @@ pub(crate) struct Lifecycle {
 pub(crate) struct Parts {
     pub(crate) rules: RuleSet,
     pub(crate) max_targets: usize,
-    pub(crate) drain: Sender<drain::Message>,
+    pub(crate) audience: Audience,
     pub(crate) metrics: Arc<Metrics>,
     /// Called once, when the first scan has been decided on.
     pub(crate) ready: Box<dyn FnOnce(Summary) + Send>,
@@ -88,14 +89,14 @@ impl Lifecycle {
             let queue = Rc::new(RefCell::new(VecDeque::new()));
             let into = queue.clone();
             let started = ring.reader(move |event| into.borrow_mut().push_back(event)).and_then(|reader| {
-                let Parts { drain, metrics, ready, .. } = parts;
+                let Parts { audience, metrics, ready, .. } = parts;
                 Owner {
                     reader,
                     queue,
                     decider,
                     scanner,
                     selector,
-                    drain,
+                    audience,
                     metrics,
                     kernel_threads: counted,
                     prepare: 0,
@@ -125,7 +126,7 @@ struct Owner {
     decider: Decider,
     scanner: Scanner,
     selector: Selector,
-    drain: Sender<drain::Message>,
+    audience: Audience,
     metrics: Arc<Metrics>,
     kernel_threads: Arc<AtomicUsize>,
     /// How many more targets are to be made ready ahead of their first sample.
@@ -316,26 +317,35 @@ impl Owner {
                 self.metrics.decision_latency.observe(now.saturating_sub(time) as f64 / 1e9);
             }
         }
-        for operation in operations {
-            match operation {
-                Operation::Set { .. } => {}
-                Operation::Start { token, facts, parent, .. } => {
-                    let process = if self.with_containers { facts } else { with_container(facts) };
-                    let facts = ImageFacts { process, target: "default".into() };
-                    self.tell(drain::Message::Start { token, facts, parent });
-                    if self.prepare > 0 {
-                        self.prepare -= 1;
-                        self.tell(drain::Message::ReadMappings(token));
-                    }
-                }
-                Operation::End { token } => self.tell(drain::Message::End(token)),
+        match &mut self.audience {
+            Audience::Sampler(_) => operations.into_iter().for_each(|operation| self.sample(operation)),
+            Audience::Watcher(watcher) => {
+                operations.into_iter().for_each(|operation| show(watcher, &self.selector, operation));
             }
         }
         Ok(())
     }
 
+    fn sample(&mut self, operation: Operation) {
+        match operation {
+            Operation::Set { .. } => {}
+            Operation::Start { token, facts, parent, .. } => {
+                let process = if self.with_containers { facts } else { with_container(facts) };
+                let facts = ImageFacts { process, target: "default".into() };
+                self.tell(drain::Message::Start { token, facts, parent });
+                if self.prepare > 0 {
+                    self.prepare -= 1;
+                    self.tell(drain::Message::ReadMappings(token));
+                }
+            }
+            Operation::End { token } => self.tell(drain::Message::End(token)),
+        }
+    }
+
     fn tell(&self, message: drain::Message) {
-        if self.drain.send(message).is_err() {
+        if let Audience::Sampler(drain) = &self.audience
+            && drain.send(message).is_err()
+        {
             tracing::debug!("the draining thread is gone");
         }
     }
@@ -351,6 +361,19 @@ impl Owner {
             "filtered processes for profiling"
         );
         summary
+    }
+}
+
+fn show(watcher: &mut Watcher, selector: &Selector, operation: Operation) {
+    match operation {
+        Operation::Set { token, standing: telegen_select::Standing::Skip, .. } => {
+            if let (Some(facts), Some(decision)) = (selector.facts(token), selector.decision(token)) {
+                watcher.leave_out(facts.clone(), decision);
+            }
+        }
+        Operation::Set { .. } => {}
+        Operation::Start { token, facts, decision, .. } => watcher.start(token, facts, decision),
+        Operation::End { token } => watcher.end(token),
     }
 }
 

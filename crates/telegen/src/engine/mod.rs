@@ -6,19 +6,24 @@
 //!   └─tables, mappings── tg-unwind ◄─mappings─ tg-drain;  tg-unwind ─binaries─► tg-tables ─tables─► tg-unwind
 //! ```
 
+mod audience;
 mod drain;
 mod lifecycle;
 mod memory_shares;
+mod selection_watch;
 mod symbolize;
 mod undelivered;
 mod unwind;
 mod waker;
 
 use crate::metrics::{Filtered, Metrics, SampleOutcome};
+use audience::Audience;
+pub(crate) use audience::{Change, ChangeKind};
 use drain::Drain;
 pub(crate) use lifecycle::Summary;
 use lifecycle::{Command, Lifecycle};
 use memory_shares::MemoryShares;
+pub(crate) use selection_watch::SelectionWatch;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -91,7 +96,7 @@ impl Engine {
         let parts = lifecycle::Parts {
             rules,
             max_targets: options.max_targets,
-            drain: drain.sender.clone(),
+            audience: Audience::Sampler(drain.sender.clone()),
             metrics: metrics.clone(),
             ready: Box::new(move |summary| {
                 // Whoever asked may have given up.

@@ -1,5 +1,7 @@
 //! `telegen targets`: what would be profiled, and why.
 
+pub(crate) mod watch;
+
 use crate::containers::Containers;
 use crate::failure::{Failure, Status};
 use crate::output::{print, say, shown, table};

@@ -1,0 +1,99 @@
+//! What the kernel can do.
+
+use super::{Finding, Health, finding};
+use std::fs;
+use telegen_bpf::{Clock, Kernel, Options, btf_path};
+
+pub(super) fn findings() -> Vec<Finding> {
+    vec![release(), btf(), lockdown(), programs(), hardware_clock(), sample_rate(), stack_depth()]
+}
+
+fn release() -> Finding {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let status = if version >= (6, 1) { Health::Ok } else { Health::Degraded };
+    finding("kernel", status, release, "kernels before 6.1 are not tried")
+}
+
+fn btf() -> Finding {
+    let path = btf_path();
+    if path.exists() {
+        return finding("BTF", Health::Ok, path.display().to_string(), "");
+    }
+    let found = format!("no {}", path.display());
+    finding(
+        "BTF",
+        Health::Missing,
+        found,
+        "the kernel must be built with CONFIG_DEBUG_INFO_BTF=y; nothing can be profiled",
+    )
+}
+
+/// `none [integrity] confidentiality`, the one in force in brackets: kernel_lockdown(7).
+fn lockdown() -> Finding {
+    let text = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    let mode =
+        text.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("none", |(mode, _)| mode);
+    // Integrity forbids BPF to write to the memory of processes, which telegen never does.
+    let status = if mode == "confidentiality" { Health::Missing } else { Health::Ok };
+    finding(
+        "lockdown",
+        status,
+        mode,
+        "BPF programs may not read the kernel's memory; nothing can be profiled until lockdown=integrity or less",
+    )
+}
+
+fn options(clock: Clock) -> Options {
+    Options { clock, sample_hz: 99, max_user_frames: 127, kernel_stacks: true }
+}
+
+fn programs() -> Finding {
+    let loaded = Kernel::load(&options(Clock::CpuClock)).and_then(|mut kernel| {
+        kernel.watch_processes()?;
+        kernel.follow_cpus()
+    });
+    match loaded {
+        Ok((clocks, _)) => {
+            finding("BPF programs", Health::Ok, format!("load, attach, and tick on {clocks} CPUs"), "")
+        }
+        Err(error) => finding("BPF programs", Health::Missing, error.to_string(), "nothing can be profiled"),
+    }
+}
+
+fn hardware_clock() -> Finding {
+    let ticking = Kernel::load(&options(Clock::Cycles)).and_then(|mut kernel| kernel.follow_cpus());
+    match ticking {
+        Ok(_) => finding("hardware cycles", Health::Ok, "can be counted (cpu.event: cycles)", ""),
+        Err(error) => finding(
+            "hardware cycles",
+            Health::Degraded,
+            error.to_string(),
+            "cpu.event: cycles is not to be had, cpu-clock is",
+        ),
+    }
+}
+
+fn sample_rate() -> Finding {
+    let most = sysctl("perf_event_max_sample_rate");
+    let status = if most.as_ref().is_none_or(|&most| most >= 10_000) { Health::Ok } else { Health::Degraded };
+    let found = most.map_or_else(|| "no limit known".into(), |most| format!("up to {most} Hz"));
+    finding(
+        "sample rate",
+        status,
+        found,
+        "kernel.perf_event_max_sample_rate refuses higher ones; the kernel lowers it where interrupts take long",
+    )
+}
+
+fn stack_depth() -> Finding {
+    let depth = sysctl("perf_event_max_stack");
+    let status = if depth.is_some_and(|depth| depth >= 127) { Health::Ok } else { Health::Degraded };
+    let found = format!("kernel.perf_event_max_stack = {}", depth.unwrap_or(0));
+    finding("stack depth", status, found, "deeper kernel stacks are cut")
+}
+
+fn sysctl(name: &str) -> Option<u64> {
+    fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok()?.trim().parse().ok()
+}

@@ -1,0 +1,151 @@
+//! What the program may do: no more than it needs, from the start.
+
+use crate::failure::{Failure, Status};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
+};
+use tikv_jemalloc_ctl::background_thread;
+
+/// A capability that telegen has a use for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Need {
+    pub(crate) capability: CapabilitySet,
+    /// As capabilities(7) writes it.
+    pub(crate) name: &'static str,
+    /// Whether nothing can be profiled without it.
+    pub(crate) required: bool,
+    /// What is lost without it.
+    pub(crate) cost: &'static str,
+}
+
+/// All that profiling has a use for; everything else is given up.
+pub(crate) const NEEDS: [Need; 6] = [
+    Need {
+        capability: CapabilitySet::BPF,
+        name: "CAP_BPF",
+        required: true,
+        cost: "BPF programs cannot be loaded; nothing can be profiled",
+    },
+    Need {
+        capability: CapabilitySet::PERFMON,
+        name: "CAP_PERFMON",
+        required: true,
+        cost: "BPF programs cannot look at processes; nothing can be profiled",
+    },
+    Need {
+        capability: CapabilitySet::SYS_PTRACE,
+        name: "CAP_SYS_PTRACE",
+        required: false,
+        cost: "what other users' processes have mapped cannot be read: their frames are addresses",
+    },
+    Need {
+        capability: CapabilitySet::DAC_READ_SEARCH,
+        name: "CAP_DAC_READ_SEARCH",
+        required: false,
+        cost: "binaries that this user may not read have no symbols",
+    },
+    Need {
+        capability: CapabilitySet::SYSLOG,
+        name: "CAP_SYSLOG",
+        required: false,
+        cost: "where kernel.kptr_restrict is not 0 kernel frames are addresses",
+    },
+    Need {
+        capability: CapabilitySet::CHECKPOINT_RESTORE,
+        name: "CAP_CHECKPOINT_RESTORE",
+        required: false,
+        cost: "binaries that were deleted or replaced have no symbols",
+    },
+];
+
+/// Contains CAP_BPF, CAP_PERFMON and CAP_CHECKPOINT_RESTORE, and is what older container runtimes give instead.
+const ADMIN: CapabilitySet = CapabilitySet::SYS_ADMIN;
+
+/// Who gives up privileges.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Role {
+    /// A service, which writes where its own user may.
+    Service,
+    /// A command, which writes where its caller says and ends the command that it was given.
+    Command,
+}
+
+impl Role {
+    fn extra(self) -> CapabilitySet {
+        match self {
+            Self::Service => CapabilitySet::empty(),
+            Self::Command => CapabilitySet::DAC_OVERRIDE | CapabilitySet::KILL,
+        }
+    }
+}
+
+/// Gives up all capabilities but those that profiling needs, for good: nothing that is run from here on gets them back. To be
+/// called before the first thread is started, since each has its own.
+pub(crate) fn give_up(role: Role) -> Result<(), Failure> {
+    try_to_give_up(role)
+        .map_err(|error| Failure::message(Status::Failed, format!("cannot give up privileges: {error}")))?;
+    // The allocator's thread has what its parent has, so it must not be there before. Without it memory that is freed
+    // goes back later.
+    if let Err(error) = background_thread::write(true) {
+        tracing::debug!(%error, "the allocator has no thread of its own");
+    }
+    Ok(())
+}
+
+fn try_to_give_up(role: Role) -> rustix::io::Result<()> {
+    let held = capabilities(None)?;
+    let kept = kept(held.permitted, role);
+    // This takes CAP_SETPCAP; who has not got it has a bounding set that others have seen to.
+    for capability in CapabilitySet::all().iter().filter(|capability| !kept.contains(*capability)) {
+        if remove_capability_from_bounding_set(capability).is_err() {
+            break;
+        }
+    }
+    // Kernels without ambient capabilities have none to clear.
+    let _ = clear_ambient_capability_set();
+    set_capabilities(
+        None,
+        CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() },
+    )?;
+    set_no_new_privs(true)
+}
+
+fn kept(permitted: CapabilitySet, role: Role) -> CapabilitySet {
+    let needed = NEEDS.iter().fold(role.extra(), |all, need| all | need.capability);
+    let required = NEEDS.iter().filter(|need| need.required);
+    let complete = required.map(|need| need.capability).all(|capability| permitted.contains(capability));
+    permitted & if complete { needed } else { needed | ADMIN }
+}
+
+/// Whether this thread has what a need is for.
+pub(crate) fn has(need: &Need) -> bool {
+    let contained = CapabilitySet::BPF
+        | CapabilitySet::PERFMON
+        | CapabilitySet::CHECKPOINT_RESTORE
+        | CapabilitySet::SYSLOG;
+    let Ok(held) = capabilities(None) else { return false };
+    let by_admin = contained.contains(need.capability) && held.effective.contains(ADMIN);
+    held.effective.contains(need.capability) || by_admin
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_needed_is_kept() {
+        let service = kept(CapabilitySet::all(), Role::Service);
+        assert!(NEEDS.iter().all(|need| service.contains(need.capability)));
+        assert_eq!(service.iter().count(), NEEDS.len());
+        let command = kept(CapabilitySet::all(), Role::Command);
+        assert_eq!(command & !service, CapabilitySet::DAC_OVERRIDE | CapabilitySet::KILL);
+    }
+
+    #[test]
+    fn what_contains_the_rest_is_kept_where_the_rest_is_missing() {
+        let old = ADMIN | CapabilitySet::SYS_PTRACE | CapabilitySet::NET_ADMIN;
+        assert_eq!(kept(old, Role::Service), ADMIN | CapabilitySet::SYS_PTRACE);
+        assert_eq!(kept(CapabilitySet::CHOWN, Role::Service), CapabilitySet::empty());
+    }
+}
