@@ -5,6 +5,7 @@ use crate::failure::{Failure, Status};
 use crate::governor::Governor;
 use crate::http::{Health, HealthServer};
 use crate::metrics::{Metrics, SampleOutcome};
+use crate::privileges;
 use crate::settings::Settings;
 use crate::signals::Signals;
 use std::fs;
@@ -43,6 +44,7 @@ pub(crate) fn run(options: AgentOptions, settings: Settings) -> Result<(), Failu
     let watched = options.file.as_deref().map(FileState::of);
     let mut agent = Agent { options, settings, metrics, state, profiler: None, sink: None, watched };
     agent.apply()?;
+    privileges::confine();
     agent.run(&signals)?;
     agent.stop()
 }

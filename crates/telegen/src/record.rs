@@ -55,6 +55,7 @@ pub(crate) fn run(options: RecordOptions) -> Result<u8, Failure> {
         .map_err(cannot_write)?;
     let signals = Signals::catch().map_err(|error| Failure::new(Status::Failed, error))?;
     let mut recording = Recording::start(&options, signals)?;
+    privileges::confine();
     let begun = (SystemTime::now(), Instant::now());
     recording.run(&options)?;
     let Recording { engine, mut command, mut progress, targets, signals } = recording;

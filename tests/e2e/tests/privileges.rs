@@ -7,7 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use telegen_e2e::{Agent, AgentSettings, Outcome, Profile, Program, Scratch, run, telegen, telegen_binary};
+use telegen_e2e::{
+    Agent, AgentSettings, Outcome, Profile, Program, Scratch, run, telegen, telegen_binary, until,
+};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const NEEDED: [&str; 6] = ["bpf", "perfmon", "sys_ptrace", "dac_read_search", "syslog", "checkpoint_restore"];
@@ -44,6 +46,10 @@ fn the_agent_keeps_what_profiling_needs_and_nothing_else() -> Result<()> {
         assert_eq!(of_all_threads(pid, set)?, BTreeSet::from([mask(&[])]), "{set}");
     }
     assert_eq!(of_all_threads(pid, "NoNewPrivs")?, BTreeSet::from(["1".into()]));
+    // 2: by a filter, proc_pid_status(5).
+    until(LIMIT, "a filter of system calls", || {
+        Ok((of_all_threads(pid, "Seccomp")? == BTreeSet::from(["2".into()])).then_some(()))
+    })?;
     let profiles =
         agent.wait_for_profiles("samples", |all| all.iter().any(|profile| profile.total() > 50))?;
     assert!(profiles.iter().any(|profile| profile.count_with("tg_half") > 0));

@@ -1,5 +1,7 @@
 //! What the program may do: no more than it needs, from the start.
 
+mod system_calls;
+
 use crate::failure::{Failure, Status};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
@@ -91,6 +93,14 @@ pub(crate) fn give_up(role: Role) -> Result<(), Failure> {
         tracing::debug!(%error, "the allocator has no thread of its own");
     }
     Ok(())
+}
+
+/// Gives up system calls that a running profiler has no use for, for all threads and for good. To be called when everything
+/// has been started. Where the kernel cannot do that, it says so and goes on.
+pub(crate) fn confine() {
+    if let Err(error) = system_calls::forbid() {
+        tracing::warn!(%error, "system calls cannot be restricted here (seccomp)");
+    }
 }
 
 fn try_to_give_up(role: Role) -> rustix::io::Result<()> {
