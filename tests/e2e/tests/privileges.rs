@@ -1,6 +1,6 @@
 //! Least privilege: what telegen keeps of it, what a command keeps, and what each capability is good for.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use telegen_e2e::{
-    Agent, AgentSettings, Outcome, Profile, Program, Scratch, run, telegen, telegen_binary, until,
+    Agent, AgentSettings, CpuMeter, Outcome, Profile, Program, Scratch, run, telegen, telegen_binary, until,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -96,14 +96,23 @@ fn record_with(scratch: &Scratch, capabilities: &[&str], name: &str) -> Result<P
     Profile::read(Path::new(&output))
 }
 
+/// Nothing but names may be missing: as many samples as the program had CPU time.
+fn assert_sampled(profile: &Profile, meter: &CpuMeter) -> Result<()> {
+    let expected = meter.between(profile.start, profile.end())? * 99.0;
+    let samples = profile.total() as f64;
+    ensure!(expected > 20.0 && samples > expected * 0.8, "{samples} of about {expected:.0} samples");
+    Ok(())
+}
+
 #[test]
 fn nobody_with_the_capabilities_gets_everything() -> Result<()> {
     let scratch = Scratch::new()?;
-    let _burner = scratch.start(Program::Syscalls, "tg-six", &[])?;
+    let burner = scratch.start(Program::Syscalls, "tg-six", &[])?;
+    let meter = CpuMeter::start(burner.pid());
     // Nobody else may read it.
     fs::set_permissions(scratch.join("tg-six"), fs::Permissions::from_mode(0o700))?;
     let profile = record_with(&scratch, &NEEDED, "tg-six")?;
-    assert!(profile.total() > 100, "{} samples", profile.total());
+    assert_sampled(&profile, &meter)?;
     let named = profile.count_with("main");
     assert!(named * 10 > profile.total() * 9, "{named} of {}: {:?}", profile.total(), profile.functions());
     let kernel = profile.count(|sample| sample.frames.iter().any(|frame| frame.function.contains("sys_")));
@@ -137,10 +146,11 @@ fn without_what_is_not_required_names_are_lost_and_nothing_more() -> Result<()> 
     for capability in ["sys_ptrace", "dac_read_search", "syslog", "checkpoint_restore"] {
         let scratch = Scratch::new()?;
         let name = format!("tg-no-{capability}").replace('_', "-").chars().take(15).collect::<String>();
-        let _burner = scratch.start(Program::Burn, &name, &[])?;
+        let burner = scratch.start(Program::Burn, &name, &[])?;
+        let meter = CpuMeter::start(burner.pid());
         fs::set_permissions(scratch.join(&name), fs::Permissions::from_mode(0o700))?;
         let profile = record_with(&scratch, &without(capability), &name)?;
-        assert!(profile.total() > 150, "{capability}: {} samples", profile.total());
+        assert_sampled(&profile, &meter).context(capability)?;
         let named = profile.count_with("tg_half") > 0;
         let expected = !matches!(capability, "sys_ptrace" | "dac_read_search");
         assert_eq!(named, expected, "{capability}: {:?}", profile.functions());
