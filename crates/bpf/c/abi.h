@@ -23,7 +23,7 @@
 /* Decisions handed over in one call. */
 #define TG_APPLY_MAX 256
 
-/* The state of a process: the low byte of its state word; the upper 56 bits are its token. */
+/* The state of a process: the low byte of its state word; then the number of its target, and 48 bits of its token. */
 enum tg_state {
 	TG_UNDECIDED = 0,
 	TG_PROFILE = 1,
@@ -39,11 +39,15 @@ enum tg_state {
 #define TG_SEEN 0x10
 /* Its last thread has passed its exit: the state does not change any more. */
 #define TG_GONE 0x20
-#define TG_TOKEN_SHIFT 8
+#define TG_TARGET_SHIFT 8
+#define TG_TARGET_MASK 0xff00
+#define TG_TOKEN_SHIFT 16
+/* Targets that may be told apart at a time. */
+#define TG_MAX_TARGETS 256
 
 /* What the kernel keeps of each process; the value of `tg_processes`. */
 struct tg_process {
-	u64 word; /* token << 8 | flags | state; changed by atomic operations only */
+	u64 word; /* token << 16 | target << 8 | flags | state; changed by atomic operations only */
 	u64 start_ns; /* start_boottime of the group leader */
 	u32 pid; /* in the agent's pid namespace */
 	u32 generation; /* how many times it has called exec since it was first seen */
@@ -57,7 +61,16 @@ enum tg_event_kind {
 	TG_EVENT_RENAME = 4,
 	TG_EVENT_FIRST_SAMPLE = 5,
 	TG_EVENT_REMAPPED = 6,
+	TG_EVENT_MOVED = 7, /* to another control group */
 };
+
+/* A control group. */
+struct tg_cgroup {
+	u64 id; /* inode number and generation in its hierarchy; 0 if there is none */
+	u32 hierarchy; /* 0 is that of version 2 */
+	u32 unused;
+};
+_Static_assert(sizeof(struct tg_cgroup) == 16, "layout shared with abi.rs");
 
 /* A record of `tg_events`; exec's is followed by the path and argv[0], neither NUL-terminated. */
 struct tg_event {
@@ -73,8 +86,9 @@ struct tg_event {
 	u16 path_bytes;
 	u16 argv0_bytes;
 	char comm[TG_COMM_BYTES];
+	struct tg_cgroup cgroup; /* fork, exec, move: where the process is */
 };
-_Static_assert(sizeof(struct tg_event) == 72, "layout shared with abi.rs");
+_Static_assert(sizeof(struct tg_event) == 88, "layout shared with abi.rs");
 
 /* A record of the scan; followed by the path, not NUL-terminated. */
 struct tg_scanned {
@@ -84,12 +98,12 @@ struct tg_scanned {
 	u32 generation;
 	u64 word;
 	u64 start_ns;
-	u64 cgroups; /* the same for all processes in the same control groups; 0 if there are none */
+	struct tg_cgroup cgroup;
 	u32 kernel_thread;
 	u32 path_bytes;
 	char comm[TG_COMM_BYTES];
 };
-_Static_assert(sizeof(struct tg_scanned) == 64, "layout shared with abi.rs");
+_Static_assert(sizeof(struct tg_scanned) == 72, "layout shared with abi.rs");
 
 /* A record of the scan for argv[0]; followed by it, not NUL-terminated. */
 struct tg_scanned_argv0 {
@@ -170,7 +184,8 @@ struct tg_tick_counts {
 	u64 exiting; /* on processes whose last thread is past its exit */
 	u64 sampled; /* handed to user space */
 	u64 ring_full; /* lost: no room in the sample ring */
-	u64 unused[3];
+	u64 passed_over; /* on targets with a lower sample rate than the clock's */
+	u64 unused[2];
 };
 _Static_assert(sizeof(struct tg_tick_counts) == 64, "one cache line");
 
@@ -196,6 +211,49 @@ struct tg_apply_item {
 };
 _Static_assert(sizeof(struct tg_apply_item) == 24, "layout shared with abi.rs");
 
+/* What of the rules the programs can tell by themselves when a process calls exec. */
+#define TG_MAX_PATTERNS 64
+#define TG_PATTERN_BYTES 64
+enum tg_subject {
+	TG_SUBJECT_NAME = 0, /* any of comm, base name of the executable, base name of argv[0] */
+	TG_SUBJECT_PATH = 1, /* the executable's path */
+};
+enum tg_form {
+	TG_FORM_EXACT = 0,
+	TG_FORM_PREFIX = 1,
+	TG_FORM_SUFFIX = 2,
+};
+struct tg_pattern {
+	u8 subject;
+	u8 form;
+	u8 type; /* a bit for the type of include rule; 0: an exclusion */
+	u8 rank; /* of the target that it belongs to */
+	u8 length;
+	u8 unused[3];
+	char text[TG_PATTERN_BYTES];
+};
+_Static_assert(sizeof(struct tg_pattern) == 72, "layout shared with abi.rs");
+
+/* A target that the programs can say yes for; they are tried in this order. */
+struct tg_rank {
+	u8 target; /* its number */
+	u8 all; /* types that must match together; 0: any one does */
+};
+
+struct tg_policy {
+	u32 version; /* odd while it is being written, another one afterwards */
+	u32 patterns;
+	u32 ranks;
+	u32 exclusions; /* how many of the patterns are exclusions */
+	u32 watch_cgroups; /* whether rules depend on the control group of a process */
+	u32 unused;
+	struct tg_rank rank[TG_MAX_PATTERNS];
+	struct tg_pattern pattern[TG_MAX_PATTERNS];
+	/* Of each target by its number: the share of the clock's ticks that are taken, in 2^-32; 0: all. */
+	u32 steps[TG_MAX_TARGETS];
+};
+_Static_assert(sizeof(struct tg_policy) == 24 + 2 * 64 + 72 * 64 + 4 * 256, "layout shared with abi.rs");
+
 struct tg_apply {
 	u32 count;
 	u32 unused;
@@ -213,8 +271,9 @@ struct tg_shared {
 	struct tg_agent agent;
 	u64 next_token;
 	struct tg_apply apply;
+	struct tg_policy policy;
 };
-_Static_assert(sizeof(struct tg_shared) == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 24 * TG_APPLY_MAX,
+_Static_assert(sizeof(struct tg_shared) == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 24 * TG_APPLY_MAX + sizeof(struct tg_policy),
 	       "layout shared with abi.rs");
 
 #endif

@@ -28,7 +28,7 @@ static __always_inline bool tg_decide(struct tg_process *process, u64 token, u32
 {
 	for (int attempt = 0; attempt < 4; attempt++) {
 		u64 word = *(volatile u64 *)&process->word;
-		u64 wanted = token << TG_TOKEN_SHIFT | (word & TG_SEEN) | (state & (TG_STATE_MASK | TG_BY_PID | TG_FOLLOW));
+		u64 wanted = token << TG_TOKEN_SHIFT | (word & TG_SEEN) | (state & (TG_STATE_MASK | TG_BY_PID | TG_FOLLOW | TG_TARGET_MASK));
 
 		if (word >> TG_TOKEN_SHIFT != token || (word & TG_GONE))
 			return false;

@@ -95,7 +95,29 @@ struct file {
 struct fs_struct {
 	struct path root;
 };
-struct css_set;
+struct kernfs_node {
+	u64 id;
+};
+struct cgroup_root {
+	int hierarchy_id;
+};
+struct cgroup {
+	int level;
+	struct kernfs_node *kn;
+	struct cgroup_root *root;
+};
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+};
+enum cgroup_subsys_id {
+	memory_cgrp_id = 1,
+	pids_cgrp_id = 2,
+	cpu_cgrp_id = 3,
+};
+struct css_set {
+	struct cgroup_subsys_state *subsys[1];
+	struct cgroup *dfl_cgrp;
+};
 struct mm_struct {
 	struct file *exe_file;
 	unsigned long exec_vm;

@@ -22,6 +22,9 @@ static __always_inline void tg_fill_event(struct tg_event *event, u32 kind, u32 
 	event->generation = process->generation;
 	event->path_bytes = 0;
 	event->argv0_bytes = 0;
+	event->cgroup.id = 0;
+	event->cgroup.hierarchy = 0;
+	event->cgroup.unused = 0;
 }
 
 /* What a child begins with, given its parent's word. */
@@ -30,10 +33,19 @@ static __always_inline u64 tg_inherited(u64 word)
 	u64 state = word & TG_STATE_MASK;
 
 	if (word & TG_FOLLOW)
-		return TG_PROFILE | TG_FOLLOW;
+		return TG_PROFILE | TG_FOLLOW | (word & TG_TARGET_MASK);
 	if (state == TG_EXITING || (word & TG_BY_PID))
 		return TG_UNDECIDED;
-	return state;
+	return state | (word & TG_TARGET_MASK);
+}
+
+/*
+ * The state of a process by its control group alone, when it comes into it. Where names can exclude a process that is not
+ * enough.
+ */
+static __always_inline u64 tg_state_in(const struct tg_cgroup *cgroup)
+{
+	return tg_shared.policy.exclusions ? TG_UNDECIDED : tg_cgroup_state(cgroup);
 }
 
 /* In the context of the parent, before the child runs. */
@@ -43,7 +55,8 @@ int BPF_PROG(tg_fork, struct task_struct *parent, struct task_struct *child)
 	u32 parent_key = parent->tgid, key = child->tgid;
 	struct tg_process process = {}, *above;
 	struct tg_event *event;
-	u64 parent_word = TG_UNDECIDED;
+	struct tg_cgroup cgroup;
+	u64 parent_word = TG_UNDECIDED, state;
 
 	if (child->pid != child->tgid || (child->flags & PF_KTHREAD))
 		return 0;
@@ -55,7 +68,13 @@ int BPF_PROG(tg_fork, struct task_struct *parent, struct task_struct *child)
 		parent_word = above->word;
 	process.forked_from = parent_word >> TG_TOKEN_SHIFT;
 	process.start_ns = tg_start_of(child);
-	process.word = tg_new_word(tg_inherited(parent_word));
+	state = tg_inherited(parent_word);
+	tg_cgroup_of(child, &cgroup);
+	/* A child can be cloned into another control group than its parent's. */
+	if (tg_shared.policy.watch_cgroups && !(state & TG_FOLLOW) &&
+	    ((state & TG_STATE_MASK) == TG_UNDECIDED || BPF_CORE_READ(child, cgroups) != BPF_CORE_READ(parent, cgroups)))
+		state = tg_state_in(&cgroup);
+	process.word = tg_new_word(state);
 	if (!tg_enter(key, &process, BPF_ANY))
 		return 0;
 
@@ -67,6 +86,7 @@ int BPF_PROG(tg_fork, struct task_struct *parent, struct task_struct *child)
 	tg_fill_event(event, TG_EVENT_FORK, key, &process);
 	event->parent = tg_parent_of(child);
 	event->parent_word = parent_word;
+	event->cgroup = cgroup;
 	BPF_CORE_READ_STR_INTO(&event->comm, child, comm);
 	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
 	return 0;
@@ -88,17 +108,24 @@ int BPF_PROG(tg_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	u32 key = task->tgid;
 	struct tg_process process = {}, *before;
 	struct tg_scratch *scratch = tg_get_scratch(TG_SCRATCH_EXEC);
+	struct tg_cgroup cgroup;
 	u32 path_bytes, argv0_bytes;
-	u64 state = TG_UNDECIDED;
+	u64 state;
 
 	process.pid = tg_pid_of(task);
 	if (!process.pid || !scratch)
 		return 0;
+	BPF_CORE_READ_STR_INTO(&scratch->event.comm, task, comm);
+	path_bytes = tg_bounded(tg_exe_path(task, scratch), TG_PATH_BYTES);
+	argv0_bytes = tg_bounded(tg_argv0(task, &scratch->text[path_bytes]), TG_ARGV0_BYTES);
+	tg_cgroup_of(task, &cgroup);
+	state = tg_state_at_exec(scratch, path_bytes, argv0_bytes,
+				 tg_shared.policy.watch_cgroups ? tg_cgroup_state(&cgroup) : TG_UNDECIDED);
 	before = bpf_map_lookup_elem(&tg_processes, &key);
 	if (before) {
 		process.generation = before->generation + 1;
 		if (before->word & TG_FOLLOW)
-			state = TG_PROFILE | TG_FOLLOW;
+			state = TG_PROFILE | TG_FOLLOW | (before->word & TG_TARGET_MASK);
 	}
 	process.start_ns = tg_start_of(task);
 	process.word = tg_new_word(state);
@@ -107,15 +134,29 @@ int BPF_PROG(tg_exec, struct task_struct *task, int old_pid, struct linux_binprm
 
 	tg_fill_event(&scratch->event, TG_EVENT_EXEC, key, &process);
 	scratch->event.parent = tg_parent_of(task);
-	BPF_CORE_READ_STR_INTO(&scratch->event.comm, task, comm);
-	path_bytes = tg_bounded(tg_exe_path(task, scratch), TG_PATH_BYTES);
-	argv0_bytes = tg_bounded(tg_argv0(task, &scratch->text[path_bytes]), TG_ARGV0_BYTES);
+	scratch->event.cgroup = cgroup;
 	scratch->event.path_bytes = path_bytes;
 	scratch->event.argv0_bytes = argv0_bytes;
 	if (bpf_ringbuf_output(&tg_events, &scratch->event, sizeof(struct tg_event) + path_bytes + argv0_bytes,
 			       BPF_RB_FORCE_WAKEUP))
 		tg_count_fault(&tg_shared.faults.events_lost);
 	return 0;
+}
+
+/* Another state for the same image, unless it was chosen by pid or with a command, or is past its exit. */
+static __always_inline void tg_move_to_state(u32 key, struct tg_process *process, u64 state)
+{
+	for (int attempt = 0; attempt < 4; attempt++) {
+		u64 word = *(volatile u64 *)&process->word;
+		u64 wanted = (word & ~(u64)(TG_STATE_MASK | TG_TARGET_MASK)) | state;
+
+		if (word & (TG_BY_PID | TG_FOLLOW | TG_GONE))
+			return;
+		if (__sync_val_compare_and_swap(&process->word, word, wanted) == word) {
+			tg_bit_follow(key, process);
+			return;
+		}
+	}
 }
 
 static __always_inline void tg_announce(u32 kind, u32 key, const struct tg_process *process, struct task_struct *task)
@@ -131,6 +172,39 @@ static __always_inline void tg_announce(u32 kind, u32 key, const struct tg_proce
 	if (task)
 		BPF_CORE_READ_STR_INTO(&event->comm, task, comm);
 	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+}
+
+/*
+ * A process has been put into another control group. One event comes for each hierarchy; that which containers are told
+ * by counts, and leaving it.
+ */
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(tg_moved, struct cgroup *into, const char *path, struct task_struct *task, bool threadgroup)
+{
+	u32 key = task->tgid;
+	struct tg_process *process;
+	struct tg_event *event;
+	struct tg_cgroup cgroup, of_event;
+
+	if (task->pid != task->tgid || (task->flags & PF_KTHREAD) || !tg_shared.policy.watch_cgroups)
+		return 0;
+	process = bpf_map_lookup_elem(&tg_processes, &key);
+	if (!process)
+		return 0;
+	tg_cgroup_of(task, &cgroup);
+	if (tg_cgroup_in(into, &of_event) && (of_event.id != cgroup.id || of_event.hierarchy != cgroup.hierarchy))
+		return 0;
+	tg_move_to_state(key, process, tg_state_in(&cgroup));
+	event = bpf_ringbuf_reserve(&tg_events, sizeof(*event), 0);
+	if (!event) {
+		tg_count_fault(&tg_shared.faults.events_lost);
+		return 0;
+	}
+	tg_fill_event(event, TG_EVENT_MOVED, key, process);
+	event->cgroup = cgroup;
+	BPF_CORE_READ_STR_INTO(&event->comm, task, comm);
+	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+	return 0;
 }
 
 /* Each thread passes here; `live` has been lowered already, so the last one sees 0, whether it leads or not. */

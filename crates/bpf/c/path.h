@@ -21,6 +21,7 @@ struct tg_scratch {
 	struct vfsmount *mnt, *root_mnt;
 	u32 count; /* names collected, leaf first */
 	u32 length; /* bytes written */
+	u32 last_name; /* where the last name begins */
 	u32 whole; /* 1 if nothing is missing */
 };
 
@@ -100,6 +101,7 @@ static long tg_walk_down(u64 step, struct tg_scratch **ctx)
 	}
 	scratch->text[tg_bounded(length, TG_PATH_BYTES)] = '/';
 	length++;
+	scratch->last_name = length;
 	copied = bpf_probe_read_kernel_str(&scratch->text[tg_bounded(length, TG_PATH_BYTES)], TG_NAME_BYTES,
 					   scratch->names[tg_bounded(count - 1, TG_PATH_DEPTH)]);
 	if (copied < 1) {
@@ -124,6 +126,7 @@ static __always_inline u32 tg_exe_path(struct task_struct *task, struct tg_scrat
 	scratch->root_mnt = BPF_CORE_READ(task, fs, root.mnt);
 	scratch->count = 0;
 	scratch->length = 0;
+	scratch->last_name = 0;
 	scratch->whole = 0;
 	bpf_loop(TG_PATH_DEPTH, tg_walk_up, &scratch, 0);
 	if (!scratch->whole)

@@ -23,6 +23,15 @@ struct {
 	__type(value, struct tg_process);
 } tg_processes SEC(".maps");
 
+/* Control groups all of whose processes are targets, by rules that look at nothing else: state and number of the target. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct tg_cgroup);
+	__type(value, u64);
+} tg_cgroups SEC(".maps");
+
 /* Lifecycle events: few, each wakes its reader. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -181,6 +181,35 @@ static __always_inline void tg_first_sample(u32 key, struct tg_process *process)
 	tg_announce(TG_EVENT_FIRST_SAMPLE, key, process, NULL);
 }
 
+/*
+ * How far each target has come on this CPU towards its next sample, in 2^-32 of one. It begins at a random number, so that
+ * the first sample comes neither too early nor too late on average.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, TG_MAX_TARGETS);
+	__type(key, u32);
+	__type(value, u32);
+} tg_phases SEC(".maps");
+
+/* Whether this tick is one that the target's own sample rate takes. */
+static __always_inline bool tg_is_due(u64 word)
+{
+	u32 target = (word & TG_TARGET_MASK) >> TG_TARGET_SHIFT;
+	u32 step = tg_shared.policy.steps[target & (TG_MAX_TARGETS - 1)];
+	u32 *phase;
+
+	if (!step)
+		return true;
+	phase = bpf_map_lookup_elem(&tg_phases, &target);
+	if (!phase)
+		return true;
+	if (!*phase)
+		*phase = bpf_get_prandom_u32();
+	*phase += step;
+	return *phase < step;
+}
+
 static __always_inline void tg_sample_target(struct bpf_perf_event_data *ctx, u32 key, struct tg_process *process,
 					     u64 word, struct tg_tick_counts *counts)
 {
@@ -228,7 +257,10 @@ int tg_cpu_tick(struct bpf_perf_event_data *ctx)
 	word = process->word;
 	switch (word & TG_STATE_MASK) {
 	case TG_PROFILE:
-		tg_sample_target(ctx, key, process, word, counts);
+		if (tg_is_due(word))
+			tg_sample_target(ctx, key, process, word, counts);
+		else
+			counts->passed_over++;
 		break;
 	case TG_UNDECIDED:
 		counts->undecided++;

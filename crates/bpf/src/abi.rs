@@ -1,7 +1,7 @@
 //! Limits and layouts that the programs share with user space; `c/abi.h` says the same in C.
 
 use std::mem::{offset_of, size_of};
-use telegen_model::Token;
+use telegen_model::{ControlGroup, TargetNumber, Token};
 
 /// Highest number of CPUs whose ticks can be counted.
 pub(crate) const MAX_CPUS: usize = 1024;
@@ -13,7 +13,8 @@ const BITMAP_WORDS: usize = 4 * 1024 * 1024 / 64;
 const STATE_MASK: u64 = 0x03;
 const BY_PID: u32 = 0x04;
 const FOLLOW: u32 = 0x08;
-const TOKEN_SHIFT: u32 = 8;
+const TARGET_SHIFT: u32 = 8;
+const TOKEN_SHIFT: u32 = 16;
 
 /// What the kernel side does with a process's ticks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -26,6 +27,8 @@ pub enum State {
         by_pid: bool,
         /// Chosen with all its descendants.
         follow: bool,
+        /// Which target it belongs to.
+        target: TargetNumber,
     },
     /// Counts them as rejected.
     Skip,
@@ -37,8 +40,9 @@ impl State {
     pub(crate) fn bits(self) -> u32 {
         match self {
             State::Undecided => 0,
-            State::Profile { by_pid, follow } => {
-                1 | if by_pid { BY_PID } else { 0 } | if follow { FOLLOW } else { 0 }
+            State::Profile { by_pid, follow, target } => {
+                let flags = if by_pid { BY_PID } else { 0 } | if follow { FOLLOW } else { 0 };
+                1 | flags | u32::from(target.0) << TARGET_SHIFT
             }
             State::Skip => 2,
             State::Exiting => 3,
@@ -51,6 +55,7 @@ impl State {
             1 => State::Profile {
                 by_pid: word & u64::from(BY_PID) != 0,
                 follow: word & u64::from(FOLLOW) != 0,
+                target: target_of(word),
             },
             2 => State::Skip,
             _ => State::Exiting,
@@ -63,6 +68,11 @@ pub(crate) fn token_of(word: u64) -> Token {
     Token(word >> TOKEN_SHIFT)
 }
 
+/// The target in a state word.
+pub(crate) fn target_of(word: u64) -> TargetNumber {
+    TargetNumber((word >> TARGET_SHIFT) as u8)
+}
+
 macro_rules! read_field {
     ($bytes:expr, $struct:ty, $field:ident, $type:ty) => {{
         const AT: usize = std::mem::offset_of!($struct, $field);
@@ -73,6 +83,23 @@ macro_rules! read_field {
     }};
 }
 pub(crate) use read_field;
+
+/// `struct tg_cgroup`.
+#[repr(C)]
+#[allow(dead_code)]
+pub(crate) struct RawCgroup {
+    pub(crate) id: u64,
+    pub(crate) hierarchy: u32,
+    pub(crate) unused: u32,
+}
+const _: () = assert!(size_of::<RawCgroup>() == 16);
+
+/// The control group in a `struct tg_cgroup`; `None` if there is none.
+pub(crate) fn control_group(bytes: &[u8]) -> Option<ControlGroup> {
+    let id = read_field!(bytes, RawCgroup, id, u64);
+    let hierarchy = read_field!(bytes, RawCgroup, hierarchy, u32);
+    (id != 0).then_some(ControlGroup { id, hierarchy })
+}
 
 /// `struct tg_event`; only its layout is used.
 #[repr(C)]
@@ -90,8 +117,9 @@ pub(crate) struct RawEvent {
     pub(crate) path_bytes: u16,
     pub(crate) argv0_bytes: u16,
     pub(crate) comm: [u8; 16],
+    pub(crate) cgroup: RawCgroup,
 }
-const _: () = assert!(size_of::<RawEvent>() == 72);
+const _: () = assert!(size_of::<RawEvent>() == 88);
 
 /// `struct tg_scanned`.
 #[repr(C)]
@@ -103,12 +131,12 @@ pub(crate) struct RawScanned {
     pub(crate) generation: u32,
     pub(crate) word: u64,
     pub(crate) start_ns: u64,
-    pub(crate) cgroups: u64,
+    pub(crate) cgroup: RawCgroup,
     pub(crate) kernel_thread: u32,
     pub(crate) path_bytes: u32,
     pub(crate) comm: [u8; 16],
 }
-const _: () = assert!(size_of::<RawScanned>() == 64);
+const _: () = assert!(size_of::<RawScanned>() == 72);
 
 /// `struct tg_scanned_argv0`.
 #[repr(C)]
@@ -188,7 +216,8 @@ pub(crate) struct RawTickCounts {
     pub(crate) exiting: u64,
     pub(crate) sampled: u64,
     pub(crate) ring_full: u64,
-    pub(crate) unused: [u64; 3],
+    pub(crate) passed_over: u64,
+    pub(crate) unused: [u64; 2],
 }
 
 /// `struct tg_apply_item`.
@@ -200,6 +229,42 @@ pub(crate) struct RawApplyItem {
     pub(crate) token: u64,
     pub(crate) outcome: u64,
 }
+
+/// Most patterns that the programs can try.
+pub(crate) const MAX_PATTERNS: usize = 64;
+/// Room for the text of a pattern.
+pub(crate) const PATTERN_BYTES: usize = 64;
+/// Targets that can be told apart at a time.
+pub(crate) const MAX_TARGETS: usize = 256;
+
+/// `struct tg_pattern`.
+#[repr(C)]
+#[allow(dead_code)]
+pub(crate) struct RawPattern {
+    pub(crate) subject: u8,
+    pub(crate) form: u8,
+    pub(crate) kind: u8,
+    pub(crate) rank: u8,
+    pub(crate) length: u8,
+    pub(crate) unused: [u8; 3],
+    pub(crate) text: [u8; PATTERN_BYTES],
+}
+const _: () = assert!(size_of::<RawPattern>() == 72);
+
+/// `struct tg_policy`.
+#[repr(C)]
+pub(crate) struct RawPolicy {
+    pub(crate) version: u32,
+    pub(crate) patterns: u32,
+    pub(crate) ranks: u32,
+    pub(crate) exclusions: u32,
+    pub(crate) watch_cgroups: u32,
+    pub(crate) unused: u32,
+    pub(crate) rank: [[u8; 2]; MAX_PATTERNS],
+    pub(crate) pattern: [RawPattern; MAX_PATTERNS],
+    pub(crate) steps: [u32; MAX_TARGETS],
+}
+const _: () = assert!(size_of::<RawPolicy>() == 24 + 2 * MAX_PATTERNS + 72 * MAX_PATTERNS + 4 * MAX_TARGETS);
 
 /// `struct tg_shared`.
 #[repr(C)]
@@ -216,8 +281,12 @@ pub(crate) struct RawShared {
     pub(crate) apply_count: u32,
     pub(crate) apply_unused: u32,
     pub(crate) apply_items: [RawApplyItem; APPLY_MAX],
+    pub(crate) policy: RawPolicy,
 }
-const _: () = assert!(size_of::<RawShared>() == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 24 * APPLY_MAX);
+const _: () = assert!(
+    size_of::<RawShared>()
+        == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 24 * APPLY_MAX + size_of::<RawPolicy>()
+);
 const _: () = assert!(offset_of!(RawShared, ticks) == 512 * 1024);
 
 /// The program's constants, in the order in which `c/state.h` declares them: the section `.rodata`.
@@ -244,9 +313,9 @@ mod tests {
             State::Undecided,
             State::Skip,
             State::Exiting,
-            State::Profile { by_pid: false, follow: false },
-            State::Profile { by_pid: true, follow: false },
-            State::Profile { by_pid: false, follow: true },
+            State::Profile { by_pid: false, follow: false, target: TargetNumber(0) },
+            State::Profile { by_pid: true, follow: false, target: TargetNumber(1) },
+            State::Profile { by_pid: false, follow: true, target: TargetNumber(255) },
         ] {
             let word = 77 << TOKEN_SHIFT | u64::from(state.bits());
             assert_eq!(State::of_word(word), state);

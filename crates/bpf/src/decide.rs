@@ -1,9 +1,9 @@
 //! Handing decisions to the kernel.
 
 use crate::abi::{APPLY_MAX, RawApplyItem};
-use crate::{Error, Shared, State, sys};
+use crate::{Error, Policy, Shared, State, sys};
 use std::os::fd::{AsFd, OwnedFd};
-use telegen_model::{KernelKey, Token};
+use telegen_model::{KernelKey, TargetNumber, Token};
 
 /// A state that a process shall have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +36,16 @@ impl Decider {
         Self { program, shared }
     }
 
+    /// What the programs decide by themselves from now on.
+    pub fn set_policy(&mut self, policy: &Policy) {
+        self.shared.write_policy(&policy.words());
+    }
+
+    /// A target takes a share of the clock's ticks: `wanted_hz` of `clock_hz`.
+    pub fn set_sample_rate(&mut self, target: TargetNumber, wanted_hz: u32, clock_hz: u32) {
+        self.shared.write_step(target, step(wanted_hz, clock_hz));
+    }
+
     /// Carries out changes in order; `report` hears of each.
     pub fn apply(
         &mut self,
@@ -61,5 +71,27 @@ impl Decider {
             }
         }
         Ok(())
+    }
+}
+
+/// A share in 2^-32; 0 for the whole.
+fn step(wanted_hz: u32, clock_hz: u32) -> u32 {
+    if wanted_hz >= clock_hz {
+        return 0;
+    }
+    // Less than 2^32, since it is less than the whole.
+    ((u64::from(wanted_hz) << 32) / u64::from(clock_hz)).max(1) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::step;
+
+    #[test]
+    fn steps_are_shares_of_two_to_the_32() {
+        assert_eq!((step(99, 99), step(200, 99)), (0, 0));
+        assert_eq!(step(1, 2), 1 << 31);
+        let taken = (u64::from(step(19, 199)) * 199_000) >> 32;
+        assert!((18_999..=19_000).contains(&taken), "{taken} of 199,000 ticks");
     }
 }

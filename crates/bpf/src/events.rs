@@ -1,11 +1,13 @@
 //! Processes come, change and go, as the kernel tells it.
 
-use crate::abi::{RawEvent, State, read_field, text, token_of};
+use crate::abi::{RawEvent, State, control_group, read_field, text, token_of};
 use crate::{Error, sys};
 use libbpf_rs::{Map, MapHandle, RingBuffer, RingBufferBuilder};
 use std::mem::offset_of;
 use std::os::fd::BorrowedFd;
-use telegen_model::{Generation, KernelKey, Pid, ProcessId, ProcessKey, StartTime, Token, base_name};
+use telegen_model::{
+    ControlGroup, Generation, KernelKey, Pid, ProcessId, ProcessKey, StartTime, Token, base_name,
+};
 
 /// What has happened to a process.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,6 +30,8 @@ pub enum EventKind {
     Exited,
     /// Its first sample since it was forked or called exec is on its way.
     FirstSample,
+    /// It is in another control group.
+    Moved,
     /// It has mapped or unmapped code since its mappings were last told to the kernel side.
     Remapped,
 }
@@ -49,6 +53,8 @@ pub struct Event {
     pub parent: Pid,
     /// Its leader's name; empty where an event does not tell it.
     pub comm: Box<str>,
+    /// The control group by which its container is told; where an event tells it and there is one.
+    pub cgroup: Option<ControlGroup>,
     /// When it happened: CLOCK_MONOTONIC, in nanoseconds.
     pub time_ns: u64,
 }
@@ -116,6 +122,7 @@ fn parse(bytes: &[u8]) -> Option<Event> {
         4 => EventKind::Renamed,
         5 => EventKind::FirstSample,
         6 => EventKind::Remapped,
+        7 => EventKind::Moved,
         _ => return None,
     };
     let word = read_field!(bytes, RawEvent, word, u64);
@@ -134,6 +141,7 @@ fn parse(bytes: &[u8]) -> Option<Event> {
         },
         parent: Pid(read_field!(bytes, RawEvent, parent, u32)),
         comm: text(&bytes[comm..comm + 16]),
+        cgroup: control_group(&bytes[offset_of!(RawEvent, cgroup)..]),
         time_ns: read_field!(bytes, RawEvent, time_ns, u64),
     })
 }

@@ -4,9 +4,12 @@ use crate::abi::{MAX_CPUS, MAX_USER_FRAMES, RawConstants};
 use crate::perf::Clocks;
 use crate::privileges::missing_capabilities;
 use crate::sys::{self, SharedMemory};
-use crate::{Clock, CpuSet, Decider, Error, EventRing, SampleRings, Scanner, Shared, UnwindMaps};
+use crate::{
+    Clock, ControlGroups, CpuSet, Decider, Error, EventRing, SampleRings, Scanner, Shared, UnwindMaps,
+};
 use libbpf_rs::{
-    Link, MapCore, MapFlags, MapImpl, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut, set_print,
+    Link, MapCore, MapFlags, MapHandle, MapImpl, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut,
+    set_print,
 };
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
@@ -19,7 +22,7 @@ const BTF_VARIABLE: &str = "TELEGEN_BTF_PATH";
 const IDENTIFY: &str = "tg_identify";
 /// The programs that list processes: all, and their `argv[0]`.
 pub(crate) const SCAN: [&str; 2] = ["tg_scan", "tg_scan_argv0"];
-const LIFECYCLE: [&str; 5] = ["tg_fork", "tg_exec", "tg_exit", "tg_free", "tg_rename"];
+const LIFECYCLE: [&str; 6] = ["tg_fork", "tg_exec", "tg_exit", "tg_free", "tg_rename", "tg_moved"];
 
 /// What the programs shall do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,6 +102,13 @@ impl Kernel {
     /// What reads the list of processes.
     pub fn scanner(&self) -> Result<Scanner, Error> {
         Scanner::of(&self.object)
+    }
+
+    /// The control groups that the programs are told of, for the one thread that decides.
+    pub fn control_groups(&self) -> Result<ControlGroups, Error> {
+        MapHandle::try_from(&self.map("tg_cgroups")?)
+            .map(ControlGroups::new)
+            .map_err(|source| Error::Attach { program: "the map of control groups".into(), source })
     }
 
     /// What stacks are unwound by, for the one thread that fills it.

@@ -1,13 +1,14 @@
 //! Samples, drained from their rings.
 
 use crate::abi::{
-    RawSample, SAMPLE_ENDING_SHIFT, SAMPLE_KERNEL_TRUNCATED, SAMPLE_NOT_READY, State, read_field, token_of,
+    RawSample, SAMPLE_ENDING_SHIFT, SAMPLE_KERNEL_TRUNCATED, SAMPLE_NOT_READY, State, read_field, target_of,
+    token_of,
 };
 use crate::{Error, sys};
 use libbpf_rs::{MapHandle, MapType, RingBuffer, RingBufferBuilder, libbpf_sys};
 use std::mem::offset_of;
 use std::os::fd::BorrowedFd;
-use telegen_model::{Ending, Pid, Tid, Token};
+use telegen_model::{Ending, Pid, TargetNumber, Tid, Token};
 
 /// How many seconds of full load a ring holds: the reader comes ten times a second, so this is a reserve for a
 /// machine so busy that the reader does not get to run.
@@ -23,6 +24,8 @@ const MAX_RINGS: usize = 16;
 pub struct Sample<'a> {
     /// The program image.
     pub token: Token,
+    /// The target that it belonged to.
+    pub target: TargetNumber,
     /// When: CLOCK_MONOTONIC, in nanoseconds.
     pub time_ns: u64,
     /// The process.
@@ -146,6 +149,7 @@ fn parse(bytes: &[u8]) -> Option<Sample<'_>> {
     debug_assert!(matches!(State::of_word(word), State::Profile { .. }));
     Some(Sample {
         token: token_of(word),
+        target: target_of(word),
         time_ns: read_field!(bytes, RawSample, time_ns, u64),
         pid: Pid(read_field!(bytes, RawSample, pid, u32)),
         tid: Tid(read_field!(bytes, RawSample, tid, u32)),
@@ -174,7 +178,7 @@ mod tests {
     #[test]
     fn frames_are_split_into_user_and_kernel() {
         let mut words = [0u64; 6 + 3];
-        words[0] = 9 << 8 | 1;
+        words[0] = 9 << 16 | 5 << 8 | 1;
         words[3] = 2 | 1 << 16; // user_frames, kernel_frames
         words[6..].copy_from_slice(&[10, 11, 12]);
         assert_eq!(read(&words).expect("whole"), (Token(9), vec![10, 11], vec![12]));

@@ -1,6 +1,6 @@
 //! All processes in one read.
 
-use crate::abi::{RawScanned, RawScannedArgv0, State, read_field, text, token_of};
+use crate::abi::{RawScanned, RawScannedArgv0, State, control_group, read_field, text, token_of};
 use crate::kernel::{SCAN, iterator, load_scan};
 use crate::{Error, sys};
 use libbpf_rs::Object;
@@ -9,7 +9,8 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use telegen_model::{
-    Generation, KernelKey, Pid, ProcessFacts, ProcessId, ProcessKey, StartTime, Token, base_name,
+    ControlGroup, Generation, KernelKey, Pid, ProcessFacts, ProcessId, ProcessKey, StartTime, Token,
+    base_name,
 };
 
 /// A process that the scan has found.
@@ -21,15 +22,11 @@ pub struct Scanned {
     pub token: Token,
     /// What the kernel does with its ticks.
     pub state: State,
-    /// The same for all processes of this scan that are in the same control groups.
-    pub cgroups: ControlGroups,
+    /// The control group by which its container is told, if it is in any.
+    pub cgroup: Option<ControlGroup>,
     /// What is known of it. An executable path that is too long or too deep is `None`.
     pub facts: ProcessFacts,
 }
-
-/// A set of control groups, one of each hierarchy. It has a meaning within one scan only.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct ControlGroups(u64);
 
 /// Reads the list of processes. One scan at a time.
 pub struct Scanner {
@@ -115,7 +112,7 @@ fn parse_scanned(bytes: &[u8]) -> Option<(Scanned, &[u8])> {
         key: KernelKey(read_field!(bytes, RawScanned, key, u32)),
         token: token_of(word),
         state: State::of_word(word),
-        cgroups: ControlGroups(read_field!(bytes, RawScanned, cgroups, u64)),
+        cgroup: control_group(&bytes[std::mem::offset_of!(RawScanned, cgroup)..]),
         facts: ProcessFacts {
             key: ProcessKey { id, generation: Generation(read_field!(bytes, RawScanned, generation, u32)) },
             parent: Pid(read_field!(bytes, RawScanned, parent, u32)),

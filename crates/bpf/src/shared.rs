@@ -1,9 +1,11 @@
 //! The memory that the programs and user space share.
 
-use crate::abi::{APPLY_MAX, RawApplyItem, RawShared};
+use crate::abi::{APPLY_MAX, RawApplyItem, RawPolicy, RawShared};
 use crate::sys::SharedMemory;
 use std::mem::offset_of;
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+use telegen_model::TargetNumber;
 
 /// What has become of ticks and events since the programs were loaded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -18,6 +20,8 @@ pub struct Counters {
     pub sampled: u64,
     /// Samples lost because their ring was full.
     pub ring_full: u64,
+    /// Ticks on targets whose own sample rate is lower than the clock's.
+    pub passed_over: u64,
     /// Lifecycle events lost because their ring was full.
     pub events_lost: u64,
     /// Processes that found no room in the table.
@@ -27,7 +31,7 @@ pub struct Counters {
 impl Counters {
     /// All ticks that have come, whatever became of them.
     pub fn ticks(&self) -> u64 {
-        self.rejected + self.undecided + self.exiting + self.sampled + self.ring_full
+        self.rejected + self.undecided + self.exiting + self.sampled + self.ring_full + self.passed_over
     }
 }
 
@@ -55,6 +59,7 @@ impl Shared {
             counters.exiting += self.0.load(at + 16);
             counters.sampled += self.0.load(at + 24);
             counters.ring_full += self.0.load(at + 32);
+            counters.passed_over += self.0.load(at + 40);
         }
         counters
     }
@@ -80,6 +85,29 @@ impl Shared {
     /// Whether an item of the request has been carried out.
     pub(crate) fn outcome(&self, index: usize) -> bool {
         self.0.load(item_at(index) + offset_of!(RawApplyItem, outcome)) != 0
+    }
+}
+
+impl Shared {
+    /// Writes the programs' policy, all but the steps, such that none of them takes half of it for the whole.
+    pub(crate) fn write_policy(&self, words: &[u32]) {
+        let at = offset_of!(RawShared, policy);
+        let version = at + offset_of!(RawPolicy, version);
+        debug_assert!(words.len() * 4 <= offset_of!(RawPolicy, steps) - 4);
+        let before = self.0.load_u32(version);
+        self.0.store_u32(version, before.wrapping_add(1) | 1);
+        fence(Ordering::SeqCst);
+        for (index, word) in words.iter().enumerate() {
+            self.0.store_u32(version + 4 + index * 4, *word);
+        }
+        fence(Ordering::SeqCst);
+        self.0.store_u32(version, (before | 1).wrapping_add(1));
+    }
+
+    /// Sets which share of the ticks a target takes, in 2^-32; 0 for all.
+    pub(crate) fn write_step(&self, target: TargetNumber, step: u32) {
+        let steps = offset_of!(RawShared, policy) + offset_of!(RawPolicy, steps);
+        self.0.store_u32(steps + usize::from(target.0) * 4, step);
     }
 }
 

@@ -209,7 +209,7 @@ fn table_bytes(blocks: usize) -> usize {
     (blocks * BLOCK_BYTES).next_multiple_of(4096) + 4096
 }
 
-fn is_full(error: &libbpf_rs::Error) -> bool {
+pub(crate) fn is_full(error: &libbpf_rs::Error) -> bool {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = source {
         if let Some(error) = error.downcast_ref::<std::io::Error>() {

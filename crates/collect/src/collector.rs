@@ -1,14 +1,15 @@
 //! Ticks are gathered, per program image, until an interval ends.
 
-use crate::image::{Image, ImageFacts, Refreshed};
+use crate::image::{Image, Refreshed};
 use crate::interval::{Frame, Interval, Marker, Row};
 use crate::module::{Module, Modules};
 use crate::stack_table::{Entry, Full, ImageSlot, StackTable, Tick};
+use crate::target::{TargetFacts, Targets};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use telegen_model::{FileOffset, Token};
+use telegen_model::{FileOffset, ProcessFacts, TargetNumber, Token};
 use telegen_process::ProcFs;
 
 /// A process's mappings are not read again sooner than this, however many of its addresses are in none …
@@ -55,6 +56,7 @@ pub struct Collector {
     period_ns: u64,
     images: HashMap<Token, Known, RandomState>,
     modules: Modules,
+    targets: Targets,
     gathered: Gathered,
     losses: Losses,
     /// What has changed since it was last asked for.
@@ -101,6 +103,7 @@ impl Collector {
             period_ns,
             images: HashMap::default(),
             modules: Modules::default(),
+            targets: Targets::default(),
             gathered: Gathered::new(),
             losses: Losses::default(),
             changes: Vec::new(),
@@ -117,8 +120,13 @@ impl Collector {
         self.gathered.begun = now;
     }
 
+    /// Samples with this number are of this target from now on; until now there were none.
+    pub fn set_target(&mut self, number: TargetNumber, facts: TargetFacts) {
+        self.targets.set(number, facts);
+    }
+
     /// Announces a program image. If it was forked from another that is known, `parent` names that.
-    pub fn start(&mut self, id: Token, facts: ImageFacts, parent: Option<Token>) {
+    pub fn start(&mut self, id: Token, facts: Arc<ProcessFacts>, parent: Option<Token>) {
         let parent = parent.and_then(|parent| self.images.get(&parent)?.image.as_ref());
         let image = Image::new(facts, parent);
         if image.has_mappings() {
@@ -156,14 +164,14 @@ impl Collector {
     }
 
     /// Counts a tick. What it costs is a hash over its addresses; all else waits for [`Collector::settle`].
-    pub fn record(&mut self, id: Token, tick: &Tick<'_>) {
+    pub fn record(&mut self, id: Token, target: TargetNumber, tick: &Tick<'_>) {
         let known = self.images.entry(id).or_default();
         let index = *known.slot.get_or_insert_with(|| {
             self.gathered.slots.push(id);
             self.gathered.slots.len() as u32 - 1
         });
         let epoch = known.image.as_ref().map_or(0, Image::epoch);
-        if let Err(Full) = self.gathered.stacks.record(ImageSlot { index, epoch }, tick) {
+        if let Err(Full) = self.gathered.stacks.record(ImageSlot { index, epoch, target }, tick) {
             self.losses.stack_table_full += 1;
         }
     }
@@ -209,7 +217,12 @@ impl Collector {
             }
         }
         let next = Gathered { begun: now, ..Gathered::new() };
-        let interval = std::mem::replace(&mut self.gathered, next).finish(self.period_ns, now, &self.images);
+        let interval = std::mem::replace(&mut self.gathered, next).finish(
+            self.period_ns,
+            now,
+            &self.images,
+            self.targets.clone(),
+        );
         self.images.retain(|_, known| {
             known.slot = None;
             known.image.is_some() && !known.ended
@@ -298,8 +311,9 @@ impl Gathered {
             None => self.frames.push(Frame::Marker(Marker::ProcessGone)),
         }
         let frames = start..self.frames.len() as u32;
-        let (image, tid, thread_name) = (entry.image.index, entry.tid, entry.thread_name);
-        self.rows.push(Row { image, tid, thread_name, frames, count: 0 });
+        let ImageSlot { index: image, target, .. } = entry.image;
+        let (tid, thread_name) = (entry.tid, entry.thread_name);
+        self.rows.push(Row { image, target, tid, thread_name, frames, count: 0 });
         self.row_entries.push(index);
     }
 
@@ -331,6 +345,7 @@ impl Gathered {
         period_ns: u64,
         now: (SystemTime, Instant),
         images: &HashMap<Token, Known, RandomState>,
+        targets: Targets,
     ) -> Interval {
         for (row, &entry) in self.rows.iter_mut().zip(&self.row_entries) {
             row.count = self.stacks.entries()[entry as usize].count;
@@ -354,6 +369,7 @@ impl Gathered {
             frames: self.frames,
             modules: self.modules,
             images: facts,
+            targets,
         }
     }
 }

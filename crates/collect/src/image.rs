@@ -8,15 +8,6 @@ use std::sync::Arc;
 use telegen_model::{FileOffset, ProcessFacts};
 use telegen_process::{Backing, Error, Mapping, Mappings, ProcFs};
 
-/// What goes on the samples of a program image.
-#[derive(Clone, Debug)]
-pub struct ImageFacts {
-    /// Who the process is.
-    pub process: Arc<ProcessFacts>,
-    /// The target that has selected it.
-    pub target: Arc<str>,
-}
-
 /// What is mapped, and the modules behind it. A forked child shares its parent's until its own are read.
 #[derive(Clone, Debug, Default)]
 struct AddressSpace {
@@ -34,23 +25,23 @@ pub(crate) enum Refreshed {
 /// A program image under observation.
 #[derive(Debug)]
 pub(crate) struct Image {
-    pub(crate) facts: ImageFacts,
+    pub(crate) facts: Arc<ProcessFacts>,
     space: Arc<AddressSpace>,
 }
 
 impl Image {
     /// An image whose mappings are not known yet, or are, until read, those of the image it was forked from.
-    pub(crate) fn new(facts: ImageFacts, parent: Option<&Image>) -> Self {
+    pub(crate) fn new(facts: Arc<ProcessFacts>, parent: Option<&Image>) -> Self {
         Self { facts, space: parent.map(|parent| parent.space.clone()).unwrap_or_default() }
     }
 
     /// Reads the mappings again, and opens the files that are new among them.
     pub(crate) fn refresh(&mut self, proc: &ProcFs, modules: &mut Modules) -> Result<Refreshed, Error> {
-        let pid = self.facts.process.key.id.pid;
+        let pid = self.facts.key.id.pid;
         let parsed = proc.executable_mappings(pid)?;
         // The pid may have been given to another process meanwhile: its start time would tell.
         let ticks = proc.stat(pid)?.start_ticks;
-        if !self.facts.process.key.id.start.same_tick(ticks) {
+        if !self.facts.key.id.start.same_tick(ticks) {
             return Err(Error::Gone { pid });
         }
         if parsed.mappings.is_empty() {

@@ -1,11 +1,11 @@
 //! What was gathered over one interval, free of addresses and of processes that may be gone.
 
-use crate::image::ImageFacts;
 use crate::module::Module;
+use crate::target::Targets;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use telegen_model::{Ending, FileOffset, Tid};
+use telegen_model::{Ending, FileOffset, ProcessFacts, TargetNumber, Tid};
 
 /// A place in a stack.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -117,6 +117,8 @@ impl Marker {
 pub struct Row {
     /// Index into [`Interval::images`].
     pub image: u32,
+    /// The target that it belonged to then.
+    pub target: TargetNumber,
     /// The thread.
     pub tid: Tid,
     /// Its name, NUL-padded.
@@ -143,7 +145,9 @@ pub struct Interval {
     /// What frames refer to. Their files stay open as long as they are referred to.
     pub modules: Vec<Arc<Module>>,
     /// What rows refer to.
-    pub images: Vec<ImageFacts>,
+    pub images: Vec<Arc<ProcessFacts>>,
+    /// What the targets of rows are.
+    pub targets: Targets,
 }
 
 impl Interval {

@@ -16,10 +16,11 @@ mod interval;
 mod module;
 mod profile;
 mod stack_table;
+mod target;
 
 pub use collector::{CodeChange, Collector, Losses, MappedCode};
-pub use image::ImageFacts;
 pub use interval::{Frame, Interval, Marker, Row};
 pub use module::{Module, ModuleFile};
 pub use profile::{AssemblerFigures, ExtraLabels, ProfileAssembler};
 pub use stack_table::{Flaws, Tick};
+pub use target::{TargetFacts, Targets};

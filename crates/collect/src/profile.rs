@@ -68,7 +68,8 @@ impl ProfileAssembler {
         for row in &interval.rows {
             let stack = assembly.stack(row.image, interval.frames_of(row));
             let labels = assembly.labels(interval, row, &common);
-            assembly.builder.add(stack, labels, row.count, row.count * interval.period_ns);
+            let period_ns = interval.targets.get(row.target).period_ns(interval.period_ns);
+            assembly.builder.add(stack, labels, row.count, row.count.saturating_mul(period_ns));
         }
         assembly.builder.finish(interval.duration)
     }
@@ -149,7 +150,7 @@ impl Assembly {
             }
         }
         for (image, modules) in by_image {
-            let process = &interval.images[image as usize].process.key;
+            let process = &interval.images[image as usize].key;
             let addresses: Vec<u64> = modules.keys().copied().collect();
             for (name, (address, module)) in code.names(process, &addresses).into_iter().zip(modules) {
                 let module = &interval.modules[module as usize];
@@ -229,8 +230,7 @@ impl Assembly {
     }
 
     fn labels(&mut self, interval: &Interval, row: &Row, common: &[(StringId, LabelValue)]) -> LabelSetId {
-        let image = &interval.images[row.image as usize];
-        let facts = &image.process;
+        let facts = &interval.images[row.image as usize];
         let name_end = row.thread_name.iter().position(|&byte| byte == 0).unwrap_or(row.thread_name.len());
         let thread_name = String::from_utf8_lossy(&row.thread_name[..name_end]);
         let name = facts.display_name();
@@ -245,7 +245,7 @@ impl Assembly {
         text("thread.name", &thread_name);
         text("container.id", facts.container.as_ref().map_or("", |container| container.id.as_str()));
         text("service.name", name);
-        text("target", &image.target);
+        text("target", &interval.targets.get(row.target).name);
         labels.push((self.builder.string("process.pid"), LabelValue::Number(facts.key.id.pid.0.into())));
         labels.push((self.builder.string("thread.id"), LabelValue::Number(row.tid.0.into())));
         self.builder.label_set(labels)

@@ -3,7 +3,7 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
-use telegen_model::{Ending, Tid};
+use telegen_model::{Ending, TargetNumber, Tid};
 
 /// A tick as it comes from the kernel, already attributed to a program image.
 #[derive(Clone, Copy, Debug)]
@@ -45,11 +45,12 @@ pub(crate) struct Entry {
     pub(crate) count: u64,
 }
 
-/// A program image in the collector, and the epoch of its mappings.
+/// A program image in the collector, the epoch of its mappings, and the target that it belonged to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct ImageSlot {
     pub(crate) index: u32,
     pub(crate) epoch: u32,
+    pub(crate) target: TargetNumber,
 }
 
 /// All distinct stacks of an interval.
@@ -159,7 +160,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    const SLOT: ImageSlot = ImageSlot { index: 0, epoch: 0 };
+    const SLOT: ImageSlot = ImageSlot { index: 0, epoch: 0, target: TargetNumber(0) };
 
     fn tick<'a>(user: &'a [u64], kernel: &'a [u64]) -> Tick<'a> {
         Tick { tid: Tid(1), thread_name: b"main\0", user, kernel, flaws: Flaws::default() }
@@ -177,7 +178,15 @@ mod tests {
     fn a_new_epoch_of_the_mappings_begins_new_stacks() {
         let mut table = StackTable::default();
         table.record(SLOT, &tick(&[1], &[])).expect("room");
-        table.record(ImageSlot { index: 0, epoch: 1 }, &tick(&[1], &[])).expect("room");
+        table.record(ImageSlot { epoch: 1, ..SLOT }, &tick(&[1], &[])).expect("room");
+        assert_eq!(table.entries().len(), 2);
+    }
+
+    #[test]
+    fn stacks_of_two_targets_are_two_though_the_process_is_one() {
+        let mut table = StackTable::default();
+        table.record(SLOT, &tick(&[1], &[])).expect("room");
+        table.record(ImageSlot { target: TargetNumber(1), ..SLOT }, &tick(&[1], &[])).expect("room");
         assert_eq!(table.entries().len(), 2);
     }
 
@@ -186,7 +195,7 @@ mod tests {
         let mut table = StackTable::default();
         let long = vec![7; 60_000];
         let mut held = 0;
-        while table.record(ImageSlot { index: held, epoch: 0 }, &tick(&long, &[])).is_ok() {
+        while table.record(ImageSlot { index: held, ..SLOT }, &tick(&long, &[])).is_ok() {
             held += 1;
         }
         assert_eq!(held as usize, StackTable::MAX_ADDRESSES / 60_000);
@@ -202,7 +211,7 @@ mod tests {
             let mut table = StackTable::default();
             let mut truth: HashMap<_, u64> = HashMap::new();
             for (image, user, kernel) in &stacks {
-                table.record(ImageSlot { index: *image, epoch: 0 }, &tick(user, kernel)).expect("room");
+                table.record(ImageSlot { index: *image, ..SLOT }, &tick(user, kernel)).expect("room");
                 *truth.entry((*image, user.clone(), kernel.clone())).or_default() += 1;
             }
             prop_assert_eq!(table.entries().len(), truth.len());

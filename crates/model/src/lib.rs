@@ -19,6 +19,7 @@ mod intern;
 mod kernel;
 mod process;
 mod profile;
+mod target;
 
 pub use container::{Container, ContainerId};
 pub use ending::Ending;
@@ -31,3 +32,4 @@ pub use profile::{
     Function, FunctionId, LabelSet, LabelSetId, LabelValue, Line, Location, LocationId, LocationKind,
     Mapping, MappingId, Profile, ProfileBuilder, ProfileKind, Sample, StackId,
 };
+pub use target::{ControlGroup, TargetNumber};

@@ -5,14 +5,14 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use telegen_model::{Generation, KernelKey, Pid, ProcessFacts, ProcessId, ProcessKey, StartTime, Token};
 use telegen_rules::{RuleSet, RuleSpec};
-use telegen_select::{Event, Limits, Observed, Selector, Standing};
+use telegen_select::{Event, Limits, Observed, Rates, Selector, Standing};
 
 const PROCESSES: u32 = 10_000;
 
 fn should_profile(criterion: &mut Criterion) {
     let spec = RuleSpec { process_names: vec!["java*".into()], ..RuleSpec::default() };
     let rules = RuleSet::compile(&spec).expect("a valid pattern");
-    let mut selector = Selector::new(rules, Pid(1), Limits::default());
+    let mut selector = Selector::new(rules, Pid(1), Limits::default(), Rates::default());
     let mut out = Vec::new();
     // Pids as a node has them after some days: spread over the whole range.
     let pids: Vec<Pid> = (0..PROCESSES).map(|n| Pid(n.wrapping_mul(2_654_435_761) % 4_194_303 + 1)).collect();

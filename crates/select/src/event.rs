@@ -1,7 +1,8 @@
 //! What goes in and what comes out.
 
+use crate::TargetSettings;
 use std::sync::Arc;
-use telegen_model::{KernelKey, ProcessFacts, Token};
+use telegen_model::{Container, KernelKey, ProcessFacts, TargetNumber, Token};
 use telegen_rules::Decision;
 
 /// What the kernel does with a process's ticks.
@@ -15,6 +16,8 @@ pub enum Standing {
         by_pid: bool,
         /// All descendants inherit it, through fork and exec.
         follow: bool,
+        /// The target that it belongs to.
+        target: TargetNumber,
     },
     /// Counts them as rejected.
     Skip,
@@ -54,6 +57,15 @@ pub enum Event {
         /// The name.
         comm: Box<str>,
     },
+    /// A process has been put into another control group.
+    Moved {
+        /// The process.
+        token: Token,
+        /// The container that it is in now.
+        container: Option<Arc<Container>>,
+        /// What the kernel does with its ticks since.
+        standing: Standing,
+    },
     /// A process's last thread has exited.
     Exited {
         /// The process.
@@ -64,6 +76,13 @@ pub enum Event {
 /// What is to be done.
 #[derive(Clone, Debug)]
 pub enum Operation {
+    /// A number stands for this target from now on.
+    Name {
+        /// The number.
+        number: TargetNumber,
+        /// What it stands for.
+        settings: TargetSettings,
+    },
     /// The kernel shall do something else with a process's ticks.
     Set {
         /// Where it stands in the kernel's table.

@@ -15,10 +15,10 @@
 //! ```
 //! use telegen_model::*;
 //! use telegen_rules::{RuleSet, RuleSpec};
-//! use telegen_select::{Event, Limits, Observed, Selector, Standing};
+//! use telegen_select::{Event, Limits, Observed, Rates, Selector, Standing};
 //!
 //! let spec = RuleSpec { process_names: vec!["java".into()], ..RuleSpec::default() };
-//! let mut selector = Selector::new(RuleSet::compile(&spec).unwrap(), Pid(1), Limits::default());
+//! let mut selector = Selector::new(RuleSet::compile(&spec).unwrap(), Pid(1), Limits::default(), Rates::default());
 //! let selection = selector.selection();
 //! let id = ProcessId { pid: Pid(42), start: StartTime(1_000) };
 //! let facts = ProcessFacts {
@@ -45,7 +45,9 @@ mod event;
 mod scan;
 mod selection;
 mod selector;
+mod target_numbers;
 
 pub use event::{Event, Observed, Operation, Standing};
 pub use selection::{SelectedProcess, Selection};
-pub use selector::{Limits, Repairs, Selector};
+pub use selector::{Limits, Rates, Repairs, Selector};
+pub use target_numbers::TargetSettings;

@@ -3,13 +3,14 @@
 use crate::bindings::Bindings;
 use crate::scan::Scan;
 use crate::selection::{Published, SelectedProcess, Selection};
-use crate::{Event, Observed, Operation, Standing};
+use crate::target_numbers::TargetNumbers;
+use crate::{Event, Observed, Operation, Standing, TargetSettings};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use telegen_model::{KernelKey, Pid, ProcessFacts, ProcessId, Token};
+use telegen_model::{Container, KernelKey, Pid, ProcessFacts, ProcessId, TargetNumber, Token};
 use telegen_rules::{Decision, Reason, RuleSet, Verdict};
 
 /// Bounds on the selection.
@@ -22,6 +23,21 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { max_targets: 10_000 }
+    }
+}
+
+/// How often targets are sampled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rates {
+    /// Targets that do not say it themselves, in Hz.
+    pub default_hz: u32,
+    /// The clock, which is at least as fast as the fastest of them.
+    pub clock_hz: u32,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self { default_hz: 99, clock_hz: 99 }
     }
 }
 
@@ -40,6 +56,8 @@ pub struct Selector {
     rules: Arc<RuleSet>,
     agent: Pid,
     limits: Limits,
+    rates: Rates,
+    numbers: TargetNumbers,
     bindings: Bindings,
     processes: HashMap<Token, Process, FixedState>,
     /// The program image that now runs under a pid.
@@ -66,8 +84,10 @@ struct Process {
 
 impl Selector {
     /// A selection by these rules, on behalf of the agent with this pid.
-    pub fn new(rules: RuleSet, agent: Pid, limits: Limits) -> Self {
+    pub fn new(rules: RuleSet, agent: Pid, limits: Limits, rates: Rates) -> Self {
         Self {
+            rates,
+            numbers: TargetNumbers::new(),
             bindings: Bindings::new(&rules),
             published: Arc::new(Published::new(rules.clone())),
             rules: Arc::new(rules),
@@ -102,6 +122,18 @@ impl Selector {
         self.facts(*self.current.get(&id.pid)?).filter(|facts| facts.key.id == id)
     }
 
+    /// Names the targets of the rules that it was made with; to be called before anything has happened.
+    pub fn name_targets(&mut self, out: &mut Vec<Operation>) {
+        let settings = settings_of(&self.rules, self.rates);
+        let named = self.numbers.assign(&settings).into_iter();
+        out.extend(named.map(|(number, settings)| Operation::Name { number, settings }));
+    }
+
+    /// The number of the target that a decision chooses.
+    pub fn target_number(&self, decision: Decision) -> TargetNumber {
+        self.numbers.number(target_of(decision))
+    }
+
     /// Takes in what has happened; what is to be done is appended to `out`.
     pub fn handle(&mut self, event: Event, out: &mut Vec<Operation>) {
         if self.published.something_forgotten.load(Ordering::Relaxed) {
@@ -117,6 +149,7 @@ impl Selector {
                 self.enter(observed, false, None, out);
             }
             Event::Renamed { token, comm } => self.rename(token, comm, out),
+            Event::Moved { token, container, standing } => self.move_to(token, container, standing, out),
             Event::Exited { token } => self.exit(token, out),
         }
         self.admit_refused(out);
@@ -192,6 +225,21 @@ impl Selector {
         self.decide(token, out);
     }
 
+    fn move_to(
+        &mut self,
+        token: Token,
+        container: Option<Arc<Container>>,
+        standing: Standing,
+        out: &mut Vec<Operation>,
+    ) {
+        let Some(process) = self.processes.get_mut(&token) else { return };
+        process.standing = standing;
+        if process.facts.container != container {
+            Arc::make_mut(&mut process.facts).container = container;
+        }
+        self.decide(token, out);
+    }
+
     fn exit(&mut self, token: Token, out: &mut Vec<Operation>) {
         let removed = self.remove(token, out);
         self.scan.note_exit(token, removed.as_ref().map(|process| process.facts.key.id));
@@ -227,7 +275,10 @@ impl Selector {
             self.refused.remove(&token);
         }
         let standing = match after.verdict {
-            Verdict::Profile => Standing::Profile { by_pid: after.is_by_pid(), follow: process.followed },
+            Verdict::Profile => {
+                let target = self.numbers.number(target_of(after));
+                Standing::Profile { by_pid: after.is_by_pid(), follow: process.followed, target }
+            }
             Verdict::Skip => Standing::Skip,
             Verdict::Pending => Standing::Undecided,
         };
@@ -273,10 +324,12 @@ impl Selector {
     }
 
     /// Other rules from now on. Processes for which nothing changes are not mentioned.
-    pub fn reload(&mut self, rules: RuleSet, out: &mut Vec<Operation>) {
+    pub fn reload(&mut self, rules: RuleSet, rates: Rates, out: &mut Vec<Operation>) {
+        self.rates = rates;
         self.bindings = Bindings::new(&rules);
         self.rules = Arc::new(rules);
         self.published.rules.store(self.rules.clone());
+        self.name_targets(out);
         // In the order of their tokens, so that beyond the limit it is the newest that are refused; first those that
         // leave, to make room.
         let mut tokens: Vec<Token> = self.processes.keys().copied().collect();
@@ -374,4 +427,15 @@ impl Selector {
         self.targets = targets;
         self.published.targets.store(targets, Ordering::Relaxed);
     }
+}
+
+/// The targets of rules, in their order.
+fn settings_of(_rules: &RuleSet, rates: Rates) -> Vec<TargetSettings> {
+    let Rates { default_hz, clock_hz } = rates;
+    vec![TargetSettings { name: "default".into(), sample_hz: default_hz, clock_hz }]
+}
+
+/// The place in the rules of the target that a decision chooses.
+fn target_of(_decision: Decision) -> usize {
+    0
 }

@@ -13,7 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
-use telegen_config::{Config, Overrides};
+use telegen_config::{Config, CoreShare, Overrides};
 use telegen_export::{FileLimits, FileSink};
 use telegen_model::Profile;
 
@@ -104,6 +104,7 @@ struct Profiler {
     engine: Engine,
     governor: Governor,
     options: EngineOptions,
+    cpu_limit: CoreShare,
     next_flush: Instant,
 }
 
@@ -131,20 +132,40 @@ impl Agent {
             return Ok(());
         }
         let options = self.settings.engine_options();
-        if let Some(profiler) = &self.profiler
-            && profiler.options == options
-        {
-            self.log_filter();
-            profiler.engine.reload(self.settings.rules.clone())?;
-            return Ok(());
+        if self.profiler.as_ref().is_some_and(|profiler| profiler.options.differ_in_targets_only(&options)) {
+            return self.apply_while_running(options);
         }
         self.stop()?;
         self.log_filter();
         let engine = Engine::start(self.settings.rules.clone(), &options, self.metrics.clone())?;
         self.state.set(Some(Running::Profiling(engine.observe())));
         let next_flush = Instant::now() + self.settings.config().collection_interval;
-        let governor = Governor::new(&options, self.settings.config().limits.cpu, self.metrics.clone());
-        self.profiler = Some(Profiler { engine, governor, options, next_flush });
+        let cpu_limit = self.settings.config().limits.cpu;
+        let governor = Governor::new(&options, cpu_limit, self.metrics.clone());
+        self.profiler = Some(Profiler { engine, governor, options, cpu_limit, next_flush });
+        Ok(())
+    }
+
+    /// What needs no restart: targets that stay what they are are not interrupted.
+    fn apply_while_running(&mut self, options: EngineOptions) -> Result<(), Failure> {
+        self.log_filter();
+        let cpu_limit = self.settings.config().limits.cpu;
+        let (rules, metrics) = (self.settings.rules.clone(), self.metrics.clone());
+        let Some(profiler) = &mut self.profiler else { return Ok(()) };
+        let mut profile = None;
+        if profiler.options != options || profiler.cpu_limit != cpu_limit {
+            // What had been lowered for the sake of the limits before is tried again.
+            if profiler.engine.sample_hz() != options.rates.clock_hz {
+                profile = Some(profiler.engine.set_sample_hz(options.rates.clock_hz)?);
+            }
+            profiler.engine.limit_targets(options.max_targets)?;
+            profiler.governor = Governor::new(&options, cpu_limit, metrics);
+        }
+        profiler.engine.reload(rules, options.rates)?;
+        (profiler.options, profiler.cpu_limit) = (options, cpu_limit);
+        if let Some(profile) = profile {
+            self.export(&profile);
+        }
         Ok(())
     }
 

@@ -1,27 +1,85 @@
-//! Which containers the processes of one scan run in.
+//! Which containers control groups belong to.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use telegen_bpf::{ControlGroups, Scanned};
-use telegen_model::Container;
+use telegen_model::{Container, ControlGroup, Pid};
 use telegen_process::ProcFs;
 
-/// Processes in the same control groups are in the same container, so /proc is asked once for all of them.
+/// Control groups that are remembered; beyond that /proc is asked for each process.
+const MAX_GROUPS: usize = 65_536;
+
+/// The containers of control groups. A group's path never changes, so /proc is asked once for all processes in it.
 #[derive(Default)]
-pub(crate) struct Containers(HashMap<ControlGroups, Option<Arc<Container>>>);
+pub(crate) struct Containers {
+    known: HashMap<ControlGroup, Known>,
+    round: u64,
+}
+
+struct Known {
+    container: Option<Arc<Container>>,
+    /// When a process was last seen in the group.
+    round: u64,
+}
 
 impl Containers {
-    /// The container of a process, `before` if it is the same as before, or has gone before it could be asked.
-    pub(crate) fn of(&mut self, scanned: &Scanned, before: Option<Arc<Container>>) -> Option<Arc<Container>> {
-        if scanned.facts.kernel_thread {
-            return None;
+    /// The container of a process that is in this group, `before` if it has gone before it could be asked.
+    pub(crate) fn of(
+        &mut self,
+        group: Option<ControlGroup>,
+        pid: Pid,
+        before: Option<&Arc<Container>>,
+    ) -> Option<Arc<Container>> {
+        let round = self.round;
+        if let Some(known) = group.and_then(|group| self.known.get_mut(&group)) {
+            known.round = round;
+            return known.container.clone();
         }
-        if let Some(known) = self.0.get(&scanned.cgroups) {
-            return known.clone();
+        let Ok(now) = ProcFs::default().container(pid) else { return before.cloned() };
+        // The same container keeps what has been allocated for it.
+        let container = match before {
+            Some(before) if now.as_ref() == Some(before) => Some(before.clone()),
+            _ => now.map(Arc::new),
+        };
+        if let Some(group) = group.filter(|_| self.known.len() < MAX_GROUPS) {
+            self.known.insert(group, Known { container: container.clone(), round });
         }
-        let Ok(now) = ProcFs::default().container(scanned.facts.key.id.pid) else { return before };
-        let now = if now.as_ref() == before.as_deref() { before } else { now.map(Arc::new) };
-        self.0.insert(scanned.cgroups, now.clone());
-        now
+        container
+    }
+
+    /// All groups that are known to be a container's.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (ControlGroup, &Arc<Container>)> {
+        self.known.iter().filter_map(|(group, known)| Some((*group, known.container.as_ref()?)))
+    }
+
+    /// A look at all processes begins: groups in which none is seen until [`Containers::sweep`] are forgotten then.
+    pub(crate) fn begin_round(&mut self) {
+        self.round += 1;
+    }
+
+    /// Forgets groups without a process; those that are.
+    pub(crate) fn sweep(&mut self) -> Vec<ControlGroup> {
+        let round = self.round;
+        self.known.extract_if(|_, known| known.round < round).map(|(group, _)| group).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GROUP: ControlGroup = ControlGroup { id: 7, hierarchy: 0 };
+
+    #[test]
+    fn a_group_is_asked_for_once_and_forgotten_when_nobody_is_in_it() {
+        let mut containers = Containers::default();
+        let own = Pid(std::process::id());
+        containers.begin_round();
+        let found = containers.of(Some(GROUP), own, None);
+        assert_eq!(containers.sweep(), []);
+        // A pid that cannot be: the answer is the group's.
+        assert_eq!(containers.of(Some(GROUP), Pid(u32::MAX), None), found);
+        containers.begin_round();
+        assert_eq!(containers.sweep(), [GROUP]);
+        assert_eq!(containers.of(Some(GROUP), Pid(u32::MAX), None), None);
     }
 }

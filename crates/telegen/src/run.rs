@@ -23,6 +23,7 @@ use telegen_bpf::Clock;
 use telegen_config::{LogLevel, Overrides};
 use telegen_export::{Existing, Format, recording_file_name};
 use telegen_rules::RuleSet;
+use telegen_select::Rates;
 
 const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 
@@ -103,7 +104,7 @@ fn record(args: RecordArgs) -> Result<u8, Failure> {
         settings.rules = RuleSet::nothing();
     }
     let mut engine = settings.engine_options();
-    engine.sample_hz = args.frequency;
+    engine.rates = Rates { default_hz: args.frequency, clock_hz: args.frequency };
     engine.kernel_stacks &= !args.no_kernel_stacks;
     engine.clock = match args.event {
         Event::CpuClock => Clock::CpuClock,

@@ -9,6 +9,7 @@ use telegen_bpf::Clock;
 use telegen_collect::ExtraLabels;
 use telegen_config::{Config, CpuEvent, Loaded, Match, Overrides};
 use telegen_rules::{Key, MatchMode, PatternError, RuleSet, RuleSpec, Warning};
+use telegen_select::Rates;
 
 /// Where the configuration is if nothing else is said.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/telegen/profiler/config.yaml";
@@ -75,7 +76,7 @@ impl Settings {
                 CpuEvent::CpuClock => Clock::CpuClock,
                 CpuEvent::Cycles => Clock::Cycles,
             },
-            sample_hz: config.cpu.sample_hz,
+            rates: Rates { default_hz: config.cpu.sample_hz, clock_hz: config.cpu.sample_hz },
             max_user_frames: config.limits.max_stack_depth,
             kernel_stacks: config.kernel_stacks,
             max_targets: config.limits.max_targets as usize,

@@ -1,4 +1,4 @@
-use crate::{TOKEN, collector, facts_of, landmark, tick};
+use crate::{DEFAULT, TOKEN, collector, facts_of, landmark, tick};
 use std::process::{Child, Command, Stdio};
 use std::time::{Instant, SystemTime};
 use telegen_collect::{Collector, Flaws, Frame, Interval, Marker, Tick};
@@ -18,10 +18,10 @@ fn equal_ticks_are_one_row_and_lie_in_a_file() {
     collector.start(TOKEN, facts_of(std::process::id()), None);
     let address = landmark();
     for _ in 0..3 {
-        collector.record(TOKEN, &tick(&[address, address + 1], &[]));
+        collector.record(TOKEN, DEFAULT, &tick(&[address, address + 1], &[]));
     }
     collector.settle(Instant::now());
-    collector.record(TOKEN, &tick(&[address, address + 1], &[]));
+    collector.record(TOKEN, DEFAULT, &tick(&[address, address + 1], &[]));
     let interval = take(&mut collector);
     assert_eq!((interval.rows.len(), interval.rows[0].count, interval.total_count()), (1, 4, 4));
     let &[Frame::User { module, offset: leaf }, Frame::User { offset: caller, .. }] = &frames(&interval)[..]
@@ -40,7 +40,7 @@ fn kernel_frames_come_first_and_flaws_become_marks() {
     collector.start(TOKEN, facts_of(std::process::id()), None);
     let address = landmark();
     let flaws = Flaws { ending: Ending::Truncated, kernel_truncated: true, not_ready: false };
-    collector.record(TOKEN, &Tick { flaws, ..tick(&[address], &[u64::MAX - 100, u64::MAX - 200]) });
+    collector.record(TOKEN, DEFAULT, &Tick { flaws, ..tick(&[address], &[u64::MAX - 100, u64::MAX - 200]) });
     let interval = take(&mut collector);
     let frames = frames(&interval);
     assert_eq!(frames[..2], [Frame::Kernel(u64::MAX - 100), Frame::Kernel(u64::MAX - 201)]);
@@ -54,8 +54,8 @@ fn kernel_frames_come_first_and_flaws_become_marks() {
 fn a_chain_that_leads_nowhere_is_cut_and_said_to_be() {
     let mut collector = collector();
     collector.start(TOKEN, facts_of(std::process::id()), None);
-    collector.record(TOKEN, &tick(&[landmark(), 0x10, landmark()], &[]));
-    collector.record(TOKEN, &tick(&[landmark(), 0], &[]));
+    collector.record(TOKEN, DEFAULT, &tick(&[landmark(), 0x10, landmark()], &[]));
+    collector.record(TOKEN, DEFAULT, &tick(&[landmark(), 0], &[]));
     let interval = take(&mut collector);
     let ends: Vec<_> =
         interval.rows.iter().map(|row| *interval.frames_of(row).last().expect("frames")).collect();
@@ -66,7 +66,7 @@ fn a_chain_that_leads_nowhere_is_cut_and_said_to_be() {
 #[test]
 fn ticks_that_come_before_their_process_is_announced_are_not_lost() {
     let mut collector = collector();
-    collector.record(TOKEN, &tick(&[landmark()], &[]));
+    collector.record(TOKEN, DEFAULT, &tick(&[landmark()], &[]));
     collector.settle(Instant::now());
     collector.start(TOKEN, facts_of(std::process::id()), None);
     let interval = take(&mut collector);
@@ -77,8 +77,8 @@ fn ticks_that_come_before_their_process_is_announced_are_not_lost() {
 #[test]
 fn ticks_of_a_process_that_is_never_announced_are_counted() {
     let mut collector = collector();
-    collector.record(Token(99), &tick(&[1], &[]));
-    collector.record(Token(99), &tick(&[1], &[]));
+    collector.record(Token(99), DEFAULT, &tick(&[1], &[]));
+    collector.record(Token(99), DEFAULT, &tick(&[1], &[]));
     assert_eq!(take(&mut collector).total_count(), 0);
     assert_eq!(collector.losses().unknown_process, 2);
     assert_eq!(collector.known().0, 0, "and nothing of it is kept");
@@ -121,7 +121,7 @@ fn a_process_that_has_gone_after_its_first_tick_keeps_its_places() {
     collector.start(TOKEN, facts_of(pid), None);
     collector.read_mappings(TOKEN, Instant::now());
     sleeper.end();
-    collector.record(TOKEN, &tick(&[address], &[]));
+    collector.record(TOKEN, DEFAULT, &tick(&[address], &[]));
     collector.end(TOKEN);
     let interval = take(&mut collector);
     let [Frame::User { module, .. }] = frames(&interval)[..] else { panic!("{:?}", frames(&interval)) };
@@ -136,7 +136,7 @@ fn a_process_that_has_gone_before_it_could_be_looked_at_is_marked() {
     let mut sleeper = Sleeper::start();
     collector.start(TOKEN, facts_of(sleeper.0.id()), None);
     sleeper.end();
-    collector.record(TOKEN, &tick(&[0x1000], &[u64::MAX]));
+    collector.record(TOKEN, DEFAULT, &tick(&[0x1000], &[u64::MAX]));
     let interval = take(&mut collector);
     assert_eq!(frames(&interval), [Frame::Kernel(u64::MAX), Frame::Marker(Marker::ProcessGone)]);
     assert_eq!(collector.losses().unknown_process, 0);
@@ -149,11 +149,11 @@ fn a_forked_child_has_its_parent_s_mappings_until_its_own_are_read() {
     collector.read_mappings(TOKEN, Instant::now());
     // A child that is gone before anybody looks.
     let mut gone = facts_of(std::process::id());
-    let mut process = (*gone.process).clone();
+    let mut process = (*gone).clone();
     process.key.id.pid = telegen_model::Pid(4_194_303);
-    gone.process = process.into();
+    gone = process.into();
     collector.start(Token(8), gone, Some(TOKEN));
-    collector.record(Token(8), &tick(&[landmark()], &[]));
+    collector.record(Token(8), DEFAULT, &tick(&[landmark()], &[]));
     let interval = take(&mut collector);
     assert!(matches!(frames(&interval)[..], [Frame::User { .. }]));
 }
@@ -162,11 +162,11 @@ fn a_forked_child_has_its_parent_s_mappings_until_its_own_are_read() {
 fn a_pid_that_was_given_to_another_process_is_not_read() {
     let mut collector = collector();
     let mut facts = facts_of(std::process::id());
-    let mut process = (*facts.process).clone();
+    let mut process = (*facts).clone();
     process.key.id.start.0 += 1_000_000_000;
-    facts.process = process.into();
+    facts = process.into();
     collector.start(TOKEN, facts, None);
-    collector.record(TOKEN, &tick(&[landmark()], &[]));
+    collector.record(TOKEN, DEFAULT, &tick(&[landmark()], &[]));
     assert_eq!(frames(&take(&mut collector)), [Frame::Marker(Marker::ProcessGone)]);
 }
 

@@ -5,11 +5,12 @@ mod gathering;
 mod naming;
 
 use std::sync::Arc;
-use telegen_collect::{Collector, Flaws, ImageFacts, Tick};
-use telegen_model::{Pid, Tid, Token};
+use telegen_collect::{Collector, Flaws, Tick};
+use telegen_model::{Pid, ProcessFacts, TargetNumber, Tid, Token};
 use telegen_process::ProcFs;
 
 pub(crate) const TOKEN: Token = Token(7);
+pub(crate) const DEFAULT: TargetNumber = TargetNumber(0);
 pub(crate) const PERIOD_NS: u64 = 10_000_000;
 
 pub(crate) fn collector() -> Collector {
@@ -17,9 +18,8 @@ pub(crate) fn collector() -> Collector {
 }
 
 /// What is known of a running process.
-pub(crate) fn facts_of(pid: u32) -> ImageFacts {
-    let process = Arc::new(ProcFs::default().facts(Pid(pid)).expect("the process runs"));
-    ImageFacts { process, target: "default".into() }
+pub(crate) fn facts_of(pid: u32) -> Arc<ProcessFacts> {
+    Arc::new(ProcFs::default().facts(Pid(pid)).expect("the process runs"))
 }
 
 pub(crate) fn tick<'a>(user: &'a [u64], kernel: &'a [u64]) -> Tick<'a> {

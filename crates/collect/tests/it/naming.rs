@@ -1,4 +1,4 @@
-use crate::{PERIOD_NS, TOKEN, collector, facts_of, landmark, tick};
+use crate::{DEFAULT, PERIOD_NS, TOKEN, collector, facts_of, landmark, tick};
 use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 use telegen_collect::{ExtraLabels, ProfileAssembler};
@@ -8,8 +8,8 @@ use telegen_symbolize::Budget;
 fn profile(labels: ExtraLabels) -> Profile {
     let mut collector = collector();
     collector.start(TOKEN, facts_of(std::process::id()), None);
-    collector.record(TOKEN, &tick(&[landmark(), landmark() + 1, 0x10], &[]));
-    collector.record(TOKEN, &tick(&[landmark(), landmark() + 1, 0x10], &[]));
+    collector.record(TOKEN, DEFAULT, &tick(&[landmark(), landmark() + 1, 0x10], &[]));
+    collector.record(TOKEN, DEFAULT, &tick(&[landmark(), landmark() + 1, 0x10], &[]));
     let interval = collector.take_interval((SystemTime::now(), Instant::now()));
     ProfileAssembler::new(labels, Budget::default()).assemble(&interval)
 }

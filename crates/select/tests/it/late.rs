@@ -5,7 +5,7 @@ use crate::world::{NAMES, World};
 use proptest::prelude::*;
 use std::collections::{BTreeSet, VecDeque};
 use telegen_model::{Pid, Token};
-use telegen_select::{Event, Limits, Observed, Operation, Repairs, Selector};
+use telegen_select::{Event, Limits, Observed, Operation, Rates, Repairs, Selector};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -62,7 +62,7 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        let selector = Selector::new(named(&["java"]), Pid(1), Limits::default());
+        let selector = Selector::new(named(&["java"]), Pid(1), Limits::default(), Rates::default());
         Self { world: World::new(), selector, queue: VecDeque::new(), picture: None, lost: true }
     }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use telegen_model::{Pid, ProcessId, StartTime, Token};
 use telegen_rules::{RuleSet, RuleSpec};
-use telegen_select::{Event, Limits, Selector, Standing};
+use telegen_select::{Event, Limits, Rates, Selector, Standing};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -104,7 +104,7 @@ proptest! {
     fn after_every_step_all_agree(steps in steps(), max_targets in prop_oneof![1 => 0usize..4, 2 => Just(100)]) {
         let (mut world, mut max_targets) = (World::new(), max_targets);
         let (mut rules, mut bound) = (0, Bound::new());
-        let mut selector = Selector::new(compile(RULES[rules]), Pid(1), Limits { max_targets });
+        let mut selector = Selector::new(compile(RULES[rules]), Pid(1), Limits { max_targets }, Rates::default());
         let selection = selector.selection();
         let mut out = Vec::new();
         selector.handle(Event::Seen(world.observe(1)), &mut out);
@@ -116,7 +116,7 @@ proptest! {
                     let same = next == rules && RULES[next].1.is_empty();
                     rules = next;
                     bound.clear();
-                    selector.reload(compile(RULES[rules]), &mut out);
+                    selector.reload(compile(RULES[rules]), Rates::default(), &mut out);
                     prop_assert!(!same || out.is_empty(), "the same rules again change nothing");
                 }
                 Step::Rescan => {

@@ -4,11 +4,11 @@ use crate::stories::{named, observed};
 use std::sync::atomic::{AtomicBool, Ordering};
 use telegen_model::{Pid, Token};
 use telegen_rules::Verdict;
-use telegen_select::{Event, Limits, Selector};
+use telegen_select::{Event, Limits, Rates, Selector};
 
 #[test]
 fn readers_never_see_another_process_s_decision() {
-    let mut selector = Selector::new(named(&["java"]), Pid(1), Limits::default());
+    let mut selector = Selector::new(named(&["java"]), Pid(1), Limits::default(), Rates::default());
     let selection = selector.selection();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -1,11 +1,11 @@
 //! Scans are pictures taken a while ago: what events have said since is newer, and wins.
 
 use crate::stories::{ends, handle, named, observed, pids, selector, standings, starts};
-use telegen_model::{Pid, ProcessId, StartTime, Token};
+use telegen_model::{Pid, ProcessId, StartTime, TargetNumber, Token};
 use telegen_rules::{Reason, Verdict};
-use telegen_select::{Event, Limits, Repairs, Selector, Standing};
+use telegen_select::{Event, Limits, Rates, Repairs, Selector, Standing};
 
-const FOLLOWED: Standing = Standing::Profile { by_pid: false, follow: true };
+const FOLLOWED: Standing = Standing::Profile { by_pid: false, follow: true, target: TargetNumber(0) };
 
 #[test]
 fn a_process_that_died_during_the_scan_stays_dead() {
@@ -77,7 +77,7 @@ fn a_name_given_during_the_scan_is_kept() {
     let renamed = Event::Renamed { token: Token(10), comm: "java".into() };
     assert_eq!(starts(&handle(&mut selector, renamed)), [10]);
     let mut stale = observed(5, 1, 0, 10, "bash");
-    stale.standing = Standing::Profile { by_pid: false, follow: false };
+    stale.standing = Standing::Profile { by_pid: false, follow: false, target: TargetNumber(0) };
     assert!(handle(&mut selector, Event::Seen(stale)).is_empty());
     selector.finish_scan(&mut Vec::new());
     // The next scan is believed again: a rename can be lost.
@@ -109,13 +109,16 @@ fn a_decision_that_the_kernel_did_not_take_is_repeated() {
     handle(&mut selector, Event::Seen(observed(5, 1, 0, 10, "java")));
     selector.begin_scan();
     let out = handle(&mut selector, Event::Seen(observed(5, 1, 0, 10, "java")));
-    assert_eq!(standings(&out), [Standing::Profile { by_pid: false, follow: false }]);
+    assert_eq!(
+        standings(&out),
+        [Standing::Profile { by_pid: false, follow: false, target: TargetNumber(0) }]
+    );
     assert!(starts(&out).is_empty() && ends(&out).is_empty());
 }
 
 #[test]
 fn a_place_that_falls_free_goes_to_the_oldest_that_was_refused() {
-    let mut selector = Selector::new(named(&["a"]), Pid(1), Limits { max_targets: 2 });
+    let mut selector = Selector::new(named(&["a"]), Pid(1), Limits { max_targets: 2 }, Rates::default());
     for pid in 5..9 {
         handle(&mut selector, Event::Seen(observed(pid, 1, 0, u64::from(pid), "a")));
     }

@@ -1,6 +1,8 @@
-use telegen_model::{Generation, KernelKey, Pid, ProcessFacts, ProcessId, ProcessKey, StartTime, Token};
+use telegen_model::{
+    Generation, KernelKey, Pid, ProcessFacts, ProcessId, ProcessKey, StartTime, TargetNumber, Token,
+};
 use telegen_rules::{Reason, RuleSet, RuleSpec, Verdict};
-use telegen_select::{Event, Limits, Observed, Operation, Selector, Standing};
+use telegen_select::{Event, Limits, Observed, Operation, Rates, Selector, Standing};
 
 pub(crate) fn observed(pid: u32, start: u64, generation: u32, token: u64, name: &str) -> Observed {
     let id = ProcessId { pid: Pid(pid), start: StartTime(start) };
@@ -26,7 +28,7 @@ pub(crate) fn pids(pids: &[u32]) -> RuleSet {
 }
 
 pub(crate) fn selector(rules: RuleSet) -> Selector {
-    Selector::new(rules, Pid(1), Limits::default())
+    Selector::new(rules, Pid(1), Limits::default(), Rates::default())
 }
 
 pub(crate) fn handle(selector: &mut Selector, event: Event) -> Vec<Operation> {
@@ -75,7 +77,7 @@ fn a_child_that_the_kernel_has_already_let_in_is_not_set_again() {
     let mut selector = selector(named(&["java"]));
     handle(&mut selector, Event::Seen(observed(5, 1, 0, 10, "java")));
     let mut child = observed(6, 2, 0, 11, "java");
-    child.standing = Standing::Profile { by_pid: false, follow: false };
+    child.standing = Standing::Profile { by_pid: false, follow: false, target: TargetNumber(0) };
     let out = handle(&mut selector, Event::Forked { child, parent: Token(10) });
     assert_eq!((standings(&out).len(), starts(&out)), (0, vec![11]));
 }
@@ -106,7 +108,7 @@ fn a_recycled_pid_is_noticed_though_the_exit_was_lost() {
 fn children_of_a_process_chosen_by_pid_are_not_chosen_and_exec_keeps_it() {
     let mut selector = selector(pids(&[5]));
     let out = handle(&mut selector, Event::Seen(observed(5, 1, 0, 10, "a")));
-    assert_eq!(standings(&out), [Standing::Profile { by_pid: true, follow: false }]);
+    assert_eq!(standings(&out), [Standing::Profile { by_pid: true, follow: false, target: TargetNumber(0) }]);
     let out = handle(&mut selector, Event::Forked { child: observed(6, 2, 0, 11, "a"), parent: Token(10) });
     assert_eq!((starts(&out), standings(&out)), (vec![], vec![Standing::Skip]));
     assert_eq!(starts(&handle(&mut selector, Event::Execed(observed(5, 1, 1, 12, "b")))), [12]);
@@ -126,11 +128,11 @@ fn a_reload_makes_a_spent_pid_rule_good_again() {
     handle(&mut selector, Event::Exited { token: Token(10) });
     handle(&mut selector, Event::Seen(observed(5, 2, 0, 11, "a")));
     let mut out = Vec::new();
-    selector.reload(pids(&[5]), &mut out);
+    selector.reload(pids(&[5]), Rates::default(), &mut out);
     assert_eq!(starts(&out), [11]);
     out.clear();
-    selector.reload(pids(&[]), &mut out);
-    selector.reload(named(&["nothing"]), &mut out);
+    selector.reload(pids(&[]), Rates::default(), &mut out);
+    selector.reload(named(&["nothing"]), Rates::default(), &mut out);
     assert_eq!(ends(&out), [11], "the pid can be revoked");
 }
 
@@ -140,7 +142,7 @@ fn the_recorded_command_is_followed_through_fork_and_exec() {
     handle(&mut selector, Event::Seen(observed(5, 1, 0, 10, "sh")));
     let mut out = Vec::new();
     assert!(selector.follow(ProcessId { pid: Pid(5), start: StartTime(1) }, &mut out));
-    assert_eq!(standings(&out), [Standing::Profile { by_pid: false, follow: true }]);
+    assert_eq!(standings(&out), [Standing::Profile { by_pid: false, follow: true, target: TargetNumber(0) }]);
     let out = handle(&mut selector, Event::Forked { child: observed(6, 2, 0, 11, "sh"), parent: Token(10) });
     assert_eq!(starts(&out), [11]);
     assert_eq!(starts(&handle(&mut selector, Event::Execed(observed(6, 2, 1, 12, "ls")))), [12]);
@@ -164,7 +166,7 @@ fn a_rename_decides_again() {
 
 #[test]
 fn beyond_the_limit_the_newest_are_refused() {
-    let mut selector = Selector::new(named(&["a"]), Pid(1), Limits { max_targets: 2 });
+    let mut selector = Selector::new(named(&["a"]), Pid(1), Limits { max_targets: 2 }, Rates::default());
     for pid in 5..8 {
         handle(&mut selector, Event::Seen(observed(pid, 1, 0, u64::from(pid), "a")));
     }

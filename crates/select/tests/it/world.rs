@@ -2,6 +2,7 @@
 
 use crate::stories::observed;
 use std::collections::{BTreeMap, BTreeSet};
+use telegen_model::TargetNumber;
 use telegen_select::{Observed, Operation, Standing};
 
 pub(crate) const NAMES: [&str; 3] = ["java", "bash", "ruby"];
@@ -61,7 +62,9 @@ impl World {
         }
         let parent = self.live[&parent].clone();
         let standing = match parent.standing {
-            Standing::Profile { follow: true, .. } => Standing::Profile { by_pid: false, follow: true },
+            Standing::Profile { follow: true, .. } => {
+                Standing::Profile { by_pid: false, follow: true, target: TargetNumber(0) }
+            }
             Standing::Profile { by_pid: true, .. } => Standing::Undecided,
             standing => standing,
         };
@@ -75,7 +78,9 @@ impl World {
         live.generation += 1;
         (live.comm, live.executable) = (name, name);
         live.standing = match live.standing {
-            Standing::Profile { follow: true, .. } => Standing::Profile { by_pid: false, follow: true },
+            Standing::Profile { follow: true, .. } => {
+                Standing::Profile { by_pid: false, follow: true, target: TargetNumber(0) }
+            }
             _ => Standing::Undecided,
         };
         let token = self.new_token();
@@ -95,6 +100,7 @@ impl World {
     pub(crate) fn carry_out(&mut self, out: Vec<Operation>) {
         for operation in out {
             match operation {
+                Operation::Name { .. } => {}
                 Operation::Set { token, standing, key } => {
                     if let Some(live) = self.live.get_mut(&token.0) {
                         assert_eq!(key.0, live.pid);

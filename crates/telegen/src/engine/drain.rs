@@ -11,8 +11,8 @@ use std::sync::mpsc::{SyncSender, TryRecvError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 use telegen_bpf::{Sample, SampleReader, SampleRings};
-use telegen_collect::{Collector, Flaws, ImageFacts, Interval, Tick};
-use telegen_model::Token;
+use telegen_collect::{Collector, Flaws, Interval, TargetFacts, Tick};
+use telegen_model::{ProcessFacts, TargetNumber, Token};
 use telegen_process::ProcFs;
 
 /// How long samples may lie in their rings. The kernel wakes this thread for the first one only; the timer does the
@@ -23,7 +23,9 @@ const QUEUE: usize = 4096;
 /// What the thread is told.
 pub(crate) enum Message {
     /// A program image is a target from now on.
-    Start { token: Token, facts: ImageFacts, parent: Option<Token> },
+    Start { token: Token, facts: Arc<ProcessFacts>, parent: Option<Token> },
+    /// What samples of this number are of from now on; there have been none yet.
+    Target(TargetNumber, TargetFacts),
     /// Its first sample is under way, or it has mapped or unmapped code.
     ReadMappings(Token),
     /// Answered when all that was told before can be unwound.
@@ -108,7 +110,7 @@ fn record(collector: &mut Collector, sample: &Sample<'_>) {
             kernel_truncated: sample.kernel_truncated,
         },
     };
-    collector.record(sample.token, &tick);
+    collector.record(sample.token, sample.target, &tick);
 }
 
 struct Loop<'a> {
@@ -171,6 +173,7 @@ impl Loop<'_> {
                 Ok(Message::Start { token, facts, parent }) => {
                     self.collector.borrow_mut().start(token, facts, parent);
                 }
+                Ok(Message::Target(number, facts)) => self.collector.borrow_mut().set_target(number, facts),
                 Ok(Message::ReadMappings(token)) => {
                     self.collector.borrow_mut().read_mappings(token, Instant::now());
                 }

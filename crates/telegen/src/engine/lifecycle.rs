@@ -2,8 +2,10 @@
 //! draining thread.
 
 use super::audience::{Audience, Watcher};
-use super::drain;
+use super::kernel_policy::KernelPolicy;
+use super::observation;
 use super::waker::{Inbox, Sender, channel};
+use super::{drain, monotonic_ns};
 use crate::containers::Containers;
 use crate::metrics::Metrics;
 use std::cell::RefCell;
@@ -14,14 +16,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
-use telegen_bpf::{
-    Decider, Event, EventKind, EventReader, Kernel, Outcome, Scanned, Scanner, State, StateChange,
-};
-use telegen_collect::{ImageFacts, Interval};
-use telegen_model::{Container, Pid, ProcessFacts, ProcessId};
-use telegen_process::ProcFs;
+use telegen_bpf::{Decider, Event, EventKind, EventReader, Kernel, Outcome, Scanner, State, StateChange};
+use telegen_collect::{Interval, TargetFacts};
+use telegen_model::{Pid, ProcessId};
 use telegen_rules::RuleSet;
-use telegen_select::{Observed, Operation, Selection, Selector};
+use telegen_select::{Operation, Rates, Selection, Selector, TargetSettings};
 
 /// How often all processes are looked at again, only to find events that were lost.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(30);
@@ -33,8 +32,8 @@ const MAX_PREPARED: usize = 64;
 
 /// What the thread is told.
 pub(crate) enum Command {
-    /// Other rules from now on.
-    Reload(Box<RuleSet>),
+    /// Other rules, and other sample rates of targets, from now on.
+    Reload(Box<RuleSet>, Rates),
     /// A process and all that descend from it are profiled; answered when that holds.
     Follow(ProcessId, SyncSender<bool>),
     /// So many targets at the most from now on.
@@ -55,6 +54,7 @@ pub(crate) struct Lifecycle {
 /// What the thread works with.
 pub(crate) struct Parts {
     pub(crate) rules: RuleSet,
+    pub(crate) rates: Rates,
     pub(crate) max_targets: usize,
     pub(crate) audience: Audience,
     pub(crate) metrics: Arc<Metrics>,
@@ -80,8 +80,8 @@ impl Lifecycle {
         let ring = kernel.event_ring()?;
         let limits = telegen_select::Limits { max_targets: parts.max_targets };
         let own = Pid(std::process::id());
-        let with_containers = parts.rules.needs_container();
-        let selector = Selector::new(parts.rules.clone(), own, limits);
+        let selector = Selector::new(parts.rules.clone(), own, limits, parts.rates);
+        let policy = KernelPolicy::new(kernel.control_groups()?);
         let selection = selector.selection();
         let kernel_threads = Arc::new(AtomicUsize::new(0));
         let counted = kernel_threads.clone();
@@ -99,8 +99,9 @@ impl Lifecycle {
                     audience,
                     metrics,
                     kernel_threads: counted,
+                    containers: Containers::default(),
+                    policy,
                     prepare: 0,
-                    with_containers,
                 }
                 .run(&inbox, ready)
             });
@@ -129,10 +130,10 @@ struct Owner {
     audience: Audience,
     metrics: Arc<Metrics>,
     kernel_threads: Arc<AtomicUsize>,
+    containers: Containers,
+    policy: KernelPolicy,
     /// How many more targets are to be made ready ahead of their first sample.
     prepare: usize,
-    /// Whether rules need the container of every process. It is a label of targets in any case.
-    with_containers: bool,
 }
 
 impl Owner {
@@ -143,6 +144,10 @@ impl Owner {
     ) -> Result<(), telegen_bpf::Error> {
         let failed = |source| telegen_bpf::Error::Kernel { action: "waiting for events", source };
         self.prepare = MAX_PREPARED;
+        let mut named = Vec::new();
+        self.selector.name_targets(&mut named);
+        self.carry_out(named, &[])?;
+        self.policy.replace(&self.selector, &self.containers, &mut self.decider)?;
         self.scan()?;
         self.prepare = 0;
         ready(self.log_summary());
@@ -174,16 +179,11 @@ impl Owner {
     fn take_commands(&mut self, inbox: &Inbox<Command>) -> Result<bool, telegen_bpf::Error> {
         loop {
             match inbox.take() {
-                Ok(Command::Reload(rules)) => {
-                    if rules.needs_container() && !self.with_containers {
-                        // The new rules must not take what nobody has asked for yet for what is not there.
-                        self.with_containers = true;
-                        self.scan()?;
-                    }
-                    self.with_containers = rules.needs_container();
+                Ok(Command::Reload(rules, rates)) => {
                     let mut out = Vec::new();
-                    self.selector.reload(*rules, &mut out);
+                    self.selector.reload(*rules, rates, &mut out);
                     self.carry_out(out, &[])?;
+                    self.policy.replace(&self.selector, &self.containers, &mut self.decider)?;
                     self.log_summary();
                 }
                 Ok(Command::Follow(id, answer)) => {
@@ -220,31 +220,25 @@ impl Owner {
         self.handle_events()?;
         let mut out = Vec::new();
         let mut kernel_threads = 0;
-        let mut containers = Containers::default();
+        self.containers.begin_round();
         for scanned in found {
             if scanned.facts.kernel_thread {
                 kernel_threads += 1;
             } else if scanned.state != State::Exiting {
-                let observed = self.observe_scanned(scanned, needs_argv0, &mut containers);
+                let group = scanned.cgroup;
+                let observed =
+                    observation::of_scan(scanned, needs_argv0, &self.selector, &mut self.containers);
+                if let (Some(group), Some(container)) = (group, &observed.facts.container) {
+                    self.policy.consider(group, container, &self.selector)?;
+                }
                 self.selector.handle(telegen_select::Event::Seen(observed), &mut out);
             }
         }
         self.kernel_threads.store(kernel_threads, Ordering::Relaxed);
         let repairs = self.selector.finish_scan(&mut out);
         self.carry_out(out, &[])?;
+        self.policy.forget(&self.containers.sweep());
         Ok(repairs)
-    }
-
-    fn observe_scanned(&self, scanned: Scanned, with_argv0: bool, containers: &mut Containers) -> Observed {
-        let mut facts = scanned.facts.clone();
-        let known = self.selector.facts(scanned.token);
-        if !with_argv0 || facts.argv0.is_none() {
-            facts.argv0 = known.and_then(|known| known.argv0.clone());
-        }
-        complete(&mut facts, known.map(|known| &**known), with_argv0);
-        let before = known.and_then(|known| known.container.clone());
-        facts.container = if self.with_containers { containers.of(&scanned, before) } else { before };
-        Observed { facts, token: scanned.token, key: scanned.key, standing: standing(scanned.state) }
     }
 
     /// Handles all events that have come; decisions that follow are handed to the kernel together.
@@ -257,7 +251,9 @@ impl Owner {
         let (mut out, mut times) = (Vec::new(), Vec::new());
         for event in events {
             match event.kind {
-                EventKind::Forked { .. } | EventKind::Execed { .. } => times.push(event.time_ns),
+                EventKind::Forked { .. } | EventKind::Execed { .. } | EventKind::Moved => {
+                    times.push(event.time_ns);
+                }
                 EventKind::FirstSample | EventKind::Remapped => {
                     // The start that it belongs to may be among what is still to be carried out.
                     self.carry_out(std::mem::take(&mut out), &std::mem::take(&mut times))?;
@@ -266,44 +262,27 @@ impl Owner {
                 }
                 EventKind::Renamed | EventKind::Exited => {}
             }
-            if let Some(event) = self.translate(event) {
+            let (group, pid) = (event.cgroup, event.process.id.pid);
+            if let Some(event) = observation::of_event(event, &self.selector, &mut self.containers) {
                 self.selector.handle(event, &mut out);
+            }
+            if let Some(group) = group
+                && let Some(container) = self.containers.of(Some(group), pid, None)
+            {
+                self.policy.consider(group, &container, &self.selector)?;
             }
         }
         self.carry_out(out, &times)
     }
 
-    fn translate(&self, event: Event) -> Option<telegen_select::Event> {
-        let token = event.token;
-        Some(match event.kind {
-            EventKind::Forked { parent } => {
-                let of_parent = self.selector.facts(parent).cloned();
-                let (executable, argv0, container) = match of_parent.as_deref() {
-                    Some(facts) => (facts.executable.clone(), facts.argv0.clone(), facts.container.clone()),
-                    None => (None, None, None),
-                };
-                let mut child = observe(&event, executable, argv0);
-                // A child begins in its parent's control group, unless it was cloned into another.
-                child.facts.container = container;
-                telegen_select::Event::Forked { child, parent }
-            }
-            EventKind::Execed { ref executable, ref argv0 } => {
-                let mut observed = observe(&event, executable.clone(), argv0.clone());
-                let before =
-                    self.selector.facts_of(event.process.id).and_then(|facts| facts.container.clone());
-                // A runtime has put itself into the container's control group before it becomes its program.
-                observed.facts.container =
-                    if self.with_containers { container_of(&observed.facts, before) } else { before };
-                telegen_select::Event::Execed(observed)
-            }
-            EventKind::Renamed => telegen_select::Event::Renamed { token, comm: event.comm },
-            EventKind::Exited => telegen_select::Event::Exited { token },
-            EventKind::FirstSample | EventKind::Remapped => return None,
-        })
-    }
-
     /// Decisions go to the kernel first, then the draining thread hears of starts and ends.
     fn carry_out(&mut self, operations: Vec<Operation>, times: &[u64]) -> Result<(), telegen_bpf::Error> {
+        for operation in &operations {
+            if let Operation::Name { number, settings } = operation {
+                self.decider.set_sample_rate(*number, settings.sample_hz, settings.clock_hz);
+                self.tell(drain::Message::Target(*number, facts_of(settings)));
+            }
+        }
         let changes: Vec<StateChange> = operations.iter().filter_map(state_change).collect();
         let stale = &self.metrics.stale_decisions;
         self.decider.apply(&changes, |_, outcome| {
@@ -328,10 +307,8 @@ impl Owner {
 
     fn sample(&mut self, operation: Operation) {
         match operation {
-            Operation::Set { .. } => {}
+            Operation::Name { .. } | Operation::Set { .. } => {}
             Operation::Start { token, facts, parent, .. } => {
-                let process = if self.with_containers { facts } else { with_container(facts) };
-                let facts = ImageFacts { process, target: "default".into() };
                 self.tell(drain::Message::Start { token, facts, parent });
                 if self.prepare > 0 {
                     self.prepare -= 1;
@@ -371,80 +348,18 @@ fn show(watcher: &mut Watcher, selector: &Selector, operation: Operation) {
                 watcher.leave_out(facts.clone(), decision);
             }
         }
-        Operation::Set { .. } => {}
+        Operation::Name { .. } | Operation::Set { .. } => {}
         Operation::Start { token, facts, decision, .. } => watcher.start(token, facts, decision),
         Operation::End { token } => watcher.end(token),
     }
 }
 
-fn observe(event: &Event, executable: Option<Box<str>>, argv0: Option<Box<str>>) -> Observed {
-    let mut facts = ProcessFacts {
-        key: event.process,
-        parent: event.parent,
-        kernel_thread: false,
-        comm: event.comm.clone(),
-        executable,
-        argv0,
-        container: None,
-    };
-    complete(&mut facts, None, true);
-    Observed { facts, token: event.token, key: event.key, standing: standing(event.state) }
-}
-
-/// Takes from /proc what the kernel side could not tell: a path that is too long or too deep, arguments that are.
-fn complete(facts: &mut ProcessFacts, known: Option<&ProcessFacts>, with_argv0: bool) {
-    if let Some(known) = known {
-        if facts.executable.is_none() {
-            facts.executable.clone_from(&known.executable);
-        }
-        return;
-    }
-    let (proc, pid) = (ProcFs::default(), facts.key.id.pid);
-    // A process that has gone meanwhile is decided on by what is known.
-    if facts.executable.is_none() {
-        facts.executable = proc.executable(pid).ok().flatten();
-    }
-    if facts.argv0.is_none() && with_argv0 {
-        facts.argv0 = proc.argv0(pid).ok().flatten();
-    }
-}
-
-/// The container that a process runs in now, or what was known of it if it has gone.
-fn container_of(facts: &ProcessFacts, before: Option<Arc<Container>>) -> Option<Arc<Container>> {
-    match ProcFs::default().container(facts.key.id.pid) {
-        // The same container keeps what has been allocated for it.
-        Ok(now) if now.as_ref() == before.as_deref() => before,
-        Ok(now) => now.map(Arc::new),
-        Err(_) => before,
-    }
-}
-
-fn with_container(facts: Arc<ProcessFacts>) -> Arc<ProcessFacts> {
-    match container_of(&facts, facts.container.clone()) {
-        None => facts,
-        container => Arc::new(ProcessFacts { container, ..(*facts).clone() }),
-    }
-}
-
-fn standing(state: State) -> telegen_select::Standing {
-    match state {
-        State::Undecided | State::Exiting => telegen_select::Standing::Undecided,
-        State::Profile { by_pid, follow } => telegen_select::Standing::Profile { by_pid, follow },
-        State::Skip => telegen_select::Standing::Skip,
-    }
+fn facts_of(settings: &TargetSettings) -> TargetFacts {
+    let TargetSettings { name, sample_hz, clock_hz } = settings.clone();
+    TargetFacts { name, of_ticks: clock_hz.max(1), taken: sample_hz.clamp(1, clock_hz.max(1)) }
 }
 
 fn state_change(operation: &Operation) -> Option<StateChange> {
     let &Operation::Set { key, token, standing } = operation else { return None };
-    let state = match standing {
-        telegen_select::Standing::Undecided => State::Undecided,
-        telegen_select::Standing::Profile { by_pid, follow } => State::Profile { by_pid, follow },
-        telegen_select::Standing::Skip => State::Skip,
-    };
-    Some(StateChange { key, token, state })
-}
-
-fn monotonic_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+    Some(StateChange { key, token, state: observation::state(standing) })
 }

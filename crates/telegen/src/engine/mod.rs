@@ -8,8 +8,10 @@
 
 mod audience;
 mod drain;
+mod kernel_policy;
 mod lifecycle;
 mod memory_shares;
+mod observation;
 mod selection_watch;
 mod symbolize;
 mod undelivered;
@@ -33,7 +35,7 @@ use telegen_bpf::{Clock, Counters, Kernel, Shared};
 use telegen_collect::ExtraLabels;
 use telegen_model::{ProcessId, Profile};
 use telegen_rules::RuleSet;
-use telegen_select::Selection;
+use telegen_select::{Rates, Selection};
 use undelivered::DueTicks;
 use unwind::{Unwind, UnwindFigures};
 
@@ -44,7 +46,8 @@ const MAX_SETTLING: Duration = Duration::from_millis(500);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct EngineOptions {
     pub(crate) clock: Clock,
-    pub(crate) sample_hz: u32,
+    /// How often targets are sampled, and the clock ticks.
+    pub(crate) rates: Rates,
     pub(crate) max_user_frames: u32,
     pub(crate) kernel_stacks: bool,
     pub(crate) max_targets: usize,
@@ -52,6 +55,15 @@ pub(crate) struct EngineOptions {
     pub(crate) memory_bytes: u64,
     /// On every sample, beside the labels of its process.
     pub(crate) labels: ExtraLabels,
+}
+
+impl EngineOptions {
+    /// Whether a running engine can take these over: they have the same but for what targets there may be, and how often they are
+    /// sampled.
+    pub(crate) fn differ_in_targets_only(&self, other: &Self) -> bool {
+        let (rates, max_targets) = (other.rates, other.max_targets);
+        Self { rates, max_targets, ..self.clone() } == *other
+    }
 }
 
 /// The running profiler. Dropping it without [`Engine::stop`] loses what was not flushed.
@@ -81,7 +93,7 @@ impl Engine {
     ) -> anyhow::Result<Self> {
         let kernel_options = telegen_bpf::Options {
             clock: options.clock,
-            sample_hz: options.sample_hz,
+            sample_hz: options.rates.clock_hz,
             max_user_frames: options.max_user_frames,
             kernel_stacks: options.kernel_stacks,
         };
@@ -90,11 +102,12 @@ impl Engine {
         let rings = kernel.sample_rings()?;
         let shares = MemoryShares::of(options.memory_bytes);
         let unwind = Unwind::start(kernel.unwind_maps()?, shares.tables)?;
-        let drain = Drain::start(rings, period_ns(options.sample_hz), unwind.sender.clone())?;
+        let drain = Drain::start(rings, period_ns(options.rates.clock_hz), unwind.sender.clone())?;
         let symbolize = Symbolize::start(options.labels.clone(), shares.symbols, metrics.clone())?;
         let (ready, first) = sync_channel(1);
         let parts = lifecycle::Parts {
             rules,
+            rates: options.rates,
             max_targets: options.max_targets,
             audience: Audience::Sampler(drain.sender.clone()),
             metrics: metrics.clone(),
@@ -111,7 +124,7 @@ impl Engine {
         let _ = settled.recv_timeout(MAX_SETTLING);
         // What preparing took is not part of what is recorded.
         drain.sender.send(drain::Message::Begin(now())).map_err(|_| Stopped)?;
-        let due = DueTicks::from_now(options.sample_hz, &kernel.shared().counters());
+        let due = DueTicks::from_now(options.rates.clock_hz, &kernel.shared().counters());
         kernel.follow_cpus()?;
         Ok(Self { kernel, kernel_options, lifecycle, drain, symbolize, unwind, metrics, first, due })
     }
@@ -152,9 +165,9 @@ impl Engine {
         answered.recv().map_err(|_| Stopped)
     }
 
-    /// Other rules from now on.
-    pub(crate) fn reload(&self, rules: RuleSet) -> Result<(), Stopped> {
-        self.lifecycle.sender.send(Command::Reload(Box::new(rules))).map_err(|_| Stopped)
+    /// Other rules, and other sample rates of targets, from now on.
+    pub(crate) fn reload(&self, rules: RuleSet, rates: Rates) -> Result<(), Stopped> {
+        self.lifecycle.sender.send(Command::Reload(Box::new(rules), rates)).map_err(|_| Stopped)
     }
 
     /// Bytes that the kernel holds for maps, tables included.
@@ -171,6 +184,11 @@ impl Engine {
     /// So many targets at the most from now on.
     pub(crate) fn limit_targets(&self, most: usize) -> Result<(), Stopped> {
         self.lifecycle.sender.send(Command::LimitTargets(most)).map_err(|_| Stopped)
+    }
+
+    /// Ticks per second of each busy CPU.
+    pub(crate) fn sample_hz(&self) -> u32 {
+        self.kernel_options.sample_hz
     }
 
     /// Samples at another rate. The interval ends, since all ticks of one stand for the same time; its profile is
@@ -233,6 +251,12 @@ impl Engine {
 /// This moment, by the clock that people read and by the one that measures.
 fn now() -> (SystemTime, Instant) {
     (SystemTime::now(), Instant::now())
+}
+
+/// CLOCK_MONOTONIC, which the kernel side tells times by.
+fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 /// The time between two ticks of a CPU.

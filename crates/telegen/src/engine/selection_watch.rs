@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 use telegen_bpf::{Clock, Kernel};
 use telegen_rules::RuleSet;
+use telegen_select::Rates;
 
 const QUEUE: usize = 1024;
 
@@ -34,6 +35,7 @@ impl SelectionWatch {
         let (to, changes) = sync_channel(QUEUE);
         let parts = Parts {
             rules,
+            rates: Rates::default(),
             max_targets,
             audience: Audience::Watcher(Watcher::new(to)),
             metrics: Arc::new(Metrics::new()),

@@ -25,10 +25,10 @@ impl Governor {
         let now = Instant::now();
         metrics.limits.set_memory_limit(options.memory_bytes);
         metrics.limits.set_targets_allowed(options.max_targets);
-        metrics.limits.set_sample_hz(options.sample_hz);
+        metrics.limits.set_sample_hz(options.rates.clock_hz);
         Self {
             memory: MemoryGovernor::new(options.memory_bytes, options.max_targets),
-            cpu: CpuGovernor::new(cpu, options.sample_hz, now, cpu::own_cpu_time()),
+            cpu: CpuGovernor::new(cpu, options.rates.clock_hz, now, cpu::own_cpu_time()),
             metrics,
         }
     }

@@ -102,7 +102,7 @@ fn find(rules: &RuleSet) -> Result<Found, Failure> {
             let processes = scanned
                 .into_iter()
                 .map(|mut scanned| {
-                    scanned.facts.container = containers.of(&scanned, None);
+                    scanned.facts.container = containers.of(scanned.cgroup, scanned.facts.key.id.pid, None);
                     completed(scanned.facts)
                 })
                 .collect();
