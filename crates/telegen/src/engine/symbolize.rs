@@ -16,7 +16,7 @@ const QUEUE: usize = 2;
 /// What the thread is told.
 enum Job {
     /// An interval gets its names.
-    Assemble(Interval, SyncSender<Profile>),
+    Assemble(Box<Interval>, SyncSender<Profile>),
     /// Symbols that can be read again are dropped.
     Trim,
 }
@@ -50,7 +50,7 @@ impl Symbolize {
     /// Hands over an interval; its profile comes when it is done.
     pub(crate) fn assemble(&self, interval: Interval) -> Result<Receiver<Profile>, Stopped> {
         let (to, profile) = sync_channel(1);
-        self.sender.send(Job::Assemble(interval, to)).map_err(|_| Stopped)?;
+        self.sender.send(Job::Assemble(Box::new(interval), to)).map_err(|_| Stopped)?;
         Ok(profile)
     }
 
