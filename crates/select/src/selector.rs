@@ -245,6 +245,9 @@ impl Selector {
                 self.set_targets(self.targets - 1);
                 out.push(Operation::End { token });
             }
+            (true, true) if before.target != after.target => {
+                out.push(Operation::Retarget { token, facts: facts.clone(), decision: after });
+            }
             _ => {}
         }
         self.published.table.set(facts.key.id.pid, Some(after));
@@ -275,6 +278,16 @@ impl Selector {
     /// Other rules from now on. Processes for which nothing changes are not mentioned.
     pub fn reload(&mut self, rules: RuleSet, out: &mut Vec<Operation>) {
         self.bindings = Bindings::new(&rules);
+        self.apply(rules, out);
+    }
+
+    /// The same rules as they hold at another moment: as a reload, but a rule on a pid that is spent stays so.
+    pub fn renew(&mut self, rules: RuleSet, out: &mut Vec<Operation>) {
+        self.bindings = self.bindings.renewed(&rules);
+        self.apply(rules, out);
+    }
+
+    fn apply(&mut self, rules: RuleSet, out: &mut Vec<Operation>) {
         self.rules = Arc::new(rules);
         self.published.rules.store(self.rules.clone());
         // In the order of their tokens, so that beyond the limit it is the newest that are refused; first those that

@@ -1,4 +1,6 @@
-use telegen_model::{Generation, KernelKey, Pid, ProcessFacts, ProcessId, ProcessKey, StartTime, Token};
+use telegen_model::{
+    Generation, KernelKey, Pid, PodFacts, ProcessFacts, ProcessId, ProcessKey, StartTime, Token,
+};
 use telegen_rules::{Reason, RuleSet, RuleSpec, Verdict};
 use telegen_select::{Event, Limits, Observed, Operation, Selector, Standing};
 
@@ -12,6 +14,7 @@ pub(crate) fn observed(pid: u32, start: u64, generation: u32, token: u64, name: 
         executable: Some(format!("/bin/{name}").into()),
         argv0: None,
         container: None,
+        pod: PodFacts::InNone,
     };
     Observed { facts, token: Token(token), key: KernelKey(pid), standing: Standing::Undecided }
 }

@@ -13,14 +13,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use telegen_bpf::{
     Decider, Event, EventKind, EventReader, Kernel, Outcome, Scanned, Scanner, State, StateChange,
 };
 use telegen_collect::{ImageFacts, Interval};
-use telegen_model::{Container, Pid, ProcessFacts, ProcessId};
+use telegen_model::{Container, Pid, PodFacts, ProcessFacts, ProcessId};
 use telegen_process::ProcFs;
-use telegen_rules::RuleSet;
+use telegen_rules::{Decision, RuleSet};
 use telegen_select::{Observed, Operation, Selection, Selector};
 
 /// How often all processes are looked at again, only to find events that were lost.
@@ -81,7 +81,7 @@ impl Lifecycle {
         let limits = telegen_select::Limits { max_targets: parts.max_targets };
         let own = Pid(std::process::id());
         let with_containers = parts.rules.needs_container();
-        let selector = Selector::new(parts.rules.clone(), own, limits);
+        let selector = Selector::new(parts.rules.at(SystemTime::now()), own, limits);
         let selection = selector.selection();
         let kernel_threads = Arc::new(AtomicUsize::new(0));
         let counted = kernel_threads.clone();
@@ -148,9 +148,11 @@ impl Owner {
         ready(self.log_summary());
         let mut next_repair = Instant::now() + REPAIR_INTERVAL;
         loop {
-            let timeout = next_repair.saturating_duration_since(Instant::now());
+            let repair = next_repair.saturating_duration_since(Instant::now());
+            let timeout = self.until_next_end().map_or(repair, |end| end.min(repair));
             let woken = inbox.wait(Some(self.reader.descriptor()), Some(timeout)).map_err(failed)?;
             self.handle_events()?;
+            self.end_targets()?;
             if woken.message && !self.take_commands(inbox)? {
                 return Ok(());
             }
@@ -170,6 +172,27 @@ impl Owner {
         }
     }
 
+    /// How long until the next target ends. The clock may be set meanwhile, so that it is to be asked again after each
+    /// repair at the latest.
+    fn until_next_end(&self) -> Option<Duration> {
+        let end = self.selector.selection().rules().next_end()?;
+        Some(end.duration_since(SystemTime::now()).unwrap_or_default())
+    }
+
+    /// Lets go of what targets have selected whose end has come.
+    fn end_targets(&mut self) -> Result<(), telegen_bpf::Error> {
+        let (rules, now) = (self.selector.selection().rules(), SystemTime::now());
+        if rules.next_end().is_none_or(|end| end > now) {
+            return Ok(());
+        }
+        let mut out = Vec::new();
+        self.selector.renew(rules.at(now), &mut out);
+        self.carry_out(out, &[])?;
+        tracing::info!("the end of a target has come");
+        self.log_summary();
+        Ok(())
+    }
+
     /// False when nobody is left to send any.
     fn take_commands(&mut self, inbox: &Inbox<Command>) -> Result<bool, telegen_bpf::Error> {
         loop {
@@ -182,7 +205,7 @@ impl Owner {
                     }
                     self.with_containers = rules.needs_container();
                     let mut out = Vec::new();
-                    self.selector.reload(*rules, &mut out);
+                    self.selector.reload(rules.at(SystemTime::now()), &mut out);
                     self.carry_out(out, &[])?;
                     self.log_summary();
                 }
@@ -329,17 +352,27 @@ impl Owner {
     fn sample(&mut self, operation: Operation) {
         match operation {
             Operation::Set { .. } => {}
-            Operation::Start { token, facts, parent, .. } => {
-                let process = if self.with_containers { facts } else { with_container(facts) };
-                let facts = ImageFacts { process, target: "default".into() };
+            Operation::Start { token, facts, decision, parent } => {
+                let facts = self.image_facts(facts, decision);
                 self.tell(drain::Message::Start { token, facts, parent });
                 if self.prepare > 0 {
                     self.prepare -= 1;
                     self.tell(drain::Message::ReadMappings(token));
                 }
             }
+            Operation::Retarget { token, facts, decision } => {
+                let facts = self.image_facts(facts, decision);
+                // It goes on with what it has mapped, as a child would.
+                self.tell(drain::Message::Start { token, facts, parent: Some(token) });
+            }
             Operation::End { token } => self.tell(drain::Message::End(token)),
         }
+    }
+
+    /// What goes on the samples of a target.
+    fn image_facts(&self, facts: Arc<ProcessFacts>, decision: Decision) -> ImageFacts {
+        let process = if self.with_containers { facts } else { with_container(facts) };
+        ImageFacts { process, target: self.selector.selection().rules().target(decision).name.clone() }
     }
 
     fn tell(&self, message: drain::Message) {
@@ -372,7 +405,9 @@ fn show(watcher: &mut Watcher, selector: &Selector, operation: Operation) {
             }
         }
         Operation::Set { .. } => {}
-        Operation::Start { token, facts, decision, .. } => watcher.start(token, facts, decision),
+        Operation::Start { token, facts, decision, .. } | Operation::Retarget { token, facts, decision } => {
+            watcher.start(token, facts, decision);
+        }
         Operation::End { token } => watcher.end(token),
     }
 }
@@ -386,6 +421,7 @@ fn observe(event: &Event, executable: Option<Box<str>>, argv0: Option<Box<str>>)
         executable,
         argv0,
         container: None,
+        pod: PodFacts::InNone,
     };
     complete(&mut facts, None, true);
     Observed { facts, token: event.token, key: event.key, standing: standing(event.state) }
