@@ -69,7 +69,7 @@ impl Policy {
     pub(crate) fn words(&self) -> Vec<u32> {
         let fits = self.patterns.len() <= Self::MAX_PATTERNS
             && self.ranks.len() <= Self::MAX_PATTERNS
-            && self.patterns.iter().all(|pattern| (1..=Self::MAX_TEXT).contains(&pattern.text.len()));
+            && self.patterns.iter().all(|pattern| pattern.text.len() <= Self::MAX_TEXT);
         let (patterns, ranks) = if fits { (&self.patterns[..], &self.ranks[..]) } else { (&[][..], &[][..]) };
         let exclusions = patterns.iter().filter(|pattern| pattern.includes.is_none()).count();
         // Where an exclusion finds no room no control group may say yes either.

@@ -9,8 +9,8 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use telegen_model::{
-    ControlGroup, Generation, KernelKey, Pid, ProcessFacts, ProcessId, ProcessKey, StartTime, Token,
-    base_name,
+    ControlGroup, Generation, KernelKey, Pid, PodFacts, ProcessFacts, ProcessId, ProcessKey, StartTime,
+    Token, base_name,
 };
 
 /// A process that the scan has found.
@@ -121,6 +121,7 @@ fn parse_scanned(bytes: &[u8]) -> Option<(Scanned, &[u8])> {
             executable: (!path.is_empty()).then(|| text(path)),
             argv0: None,
             container: None,
+            pod: PodFacts::InNone,
         },
     };
     Some((scanned, &bytes[HEAD + path_bytes..]))

@@ -1,6 +1,6 @@
 //! What is known of a process, as far as rules ask.
 
-use crate::{Container, Pid, ProcessKey};
+use crate::{Container, Pid, PodFacts, ProcessKey};
 use std::sync::Arc;
 
 /// What is known of a process, as far as rules and labels ask.
@@ -24,6 +24,8 @@ pub struct ProcessFacts {
     pub argv0: Option<Box<str>>,
     /// The container it runs in; `None` if it is in none, or nobody has asked.
     pub container: Option<Arc<Container>>,
+    /// The pod it runs in.
+    pub pod: PodFacts,
 }
 
 impl ProcessFacts {
@@ -63,6 +65,7 @@ mod tests {
             executable: executable.map(Into::into),
             argv0: Some("java".into()),
             container: None,
+            pod: PodFacts::InNone,
         }
     }
 

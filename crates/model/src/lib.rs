@@ -17,6 +17,7 @@ mod facts;
 mod file;
 mod intern;
 mod kernel;
+mod pod;
 mod process;
 mod profile;
 mod target;
@@ -27,6 +28,7 @@ pub use facts::{ProcessFacts, base_name};
 pub use file::{BuildId, FileId, FileOffset};
 pub use intern::{StringId, StringTable};
 pub use kernel::{KernelKey, Token};
+pub use pod::{Pod, PodDetails, PodFacts, Workload, WorkloadKind};
 pub use process::{Generation, Pid, ProcessId, ProcessKey, StartTime, Tid};
 pub use profile::{
     Function, FunctionId, LabelSet, LabelSetId, LabelValue, Line, Location, LocationId, LocationKind,

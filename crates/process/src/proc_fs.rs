@@ -6,7 +6,9 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use telegen_model::{Container, Generation, Pid, ProcessFacts, ProcessId, ProcessKey, StartTime, base_name};
+use telegen_model::{
+    Container, Generation, Pid, PodFacts, ProcessFacts, ProcessId, ProcessKey, StartTime, base_name,
+};
 
 /// Most bytes of a command line that are looked at for `argv[0]`.
 const MAX_ARGV0_BYTES: u64 = 4096;
@@ -190,6 +192,7 @@ impl ProcFs {
             executable,
             argv0,
             container: container.map(Arc::new),
+            pod: PodFacts::InNone,
         };
         Ok((facts, denied))
     }

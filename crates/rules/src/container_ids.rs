@@ -1,6 +1,6 @@
 //! Lists of container ids.
 
-use crate::{Key, PatternError};
+use crate::error::Errors;
 use telegen_model::ContainerId;
 
 /// A list of container ids, in full or their first digits.
@@ -11,10 +11,10 @@ impl ContainerIds {
     /// Ids that one list may have; places are told in 16 bits.
     const MAX: usize = 4096;
 
-    pub(crate) fn compile(key: Key, ids: &[String], errors: &mut Vec<PatternError>) -> Self {
+    pub(crate) fn compile(ids: &[String], errors: &mut Errors<'_>) -> Self {
         for (index, id) in ids.iter().enumerate() {
             if let Err(message) = check(index, id) {
-                errors.push(PatternError { key, index, pattern: id.clone(), message });
+                errors.push(index, id, message);
             }
             if index >= Self::MAX {
                 break;

@@ -1,129 +1,91 @@
 //! What is missing for a process to be selected.
 
-use crate::{Decision, Key, MatchMode, Reason, RuleSet};
+mod miss;
+
+use crate::compiled_target::CompiledTarget;
+use crate::outcome::Outcome;
+use crate::words::awaited;
+use crate::{Decision, Key, MatchMode, Reason, RuleSet, TargetId};
+pub use miss::{Actual, Miss};
 use std::fmt;
 use telegen_model::ProcessFacts;
 
-/// An include type that does not match, and what it was compared with.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Miss {
-    /// The type.
-    pub key: Key,
-    /// What the process has.
-    pub actual: Vec<String>,
-    /// The pattern that comes closest.
-    pub closest: String,
-    /// Changes of one character between the closest pattern and what the process has.
-    pub distance: usize,
-}
-
-/// What is missing for a process to be selected.
+/// What is missing for a process to be selected by one target.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NearMiss {
-    /// The types that do match.
+    /// The target.
+    pub target: TargetId,
+    /// How its types are combined.
+    pub mode: MatchMode,
+    /// The keys that do match.
     pub matched: Vec<Key>,
-    /// The types that do not.
+    /// The keys that do not.
     pub missed: Vec<Miss>,
+    /// The keys that wait for a fact, those of exclusions included, which may be the flat ones.
+    pub awaited: Vec<(TargetId, Key)>,
 }
 
 impl RuleSet {
-    /// Why a process is not selected, type by type; `None` unless that is for want of a matching include rule.
-    pub fn near_miss(&self, facts: &ProcessFacts, decision: Decision) -> Option<NearMiss> {
-        if decision.reason != Reason::NotIncluded {
-            return None;
+    /// Why a process is not selected, target by target and type by type, the nearest first; nothing unless that is for
+    /// want of a matching include rule or of a fact.
+    pub fn near_misses(&self, facts: &ProcessFacts, decision: Decision) -> Vec<NearMiss> {
+        if !matches!(decision.reason, Reason::NotIncluded | Reason::Awaiting { .. }) {
+            return Vec::new();
         }
-        let matches: Vec<_> = self.include_matches(facts).collect();
-        let matched = matches.iter().filter(|(_, index)| index.is_some()).map(|&(key, _)| key).collect();
-        let missed = matches
-            .iter()
-            .filter(|(_, index)| index.is_none())
-            .filter_map(|&(key, _)| miss(key, self.spec().patterns(key), facts))
-            .collect();
-        Some(NearMiss { matched, missed })
+        let mut misses: Vec<NearMiss> =
+            self.live().filter_map(|target| self.near_miss(target, facts)).collect();
+        misses.sort_by_key(NearMiss::distance);
+        misses
+    }
+
+    fn near_miss(&self, target: &CompiledTarget, facts: &ProcessFacts) -> Option<NearMiss> {
+        let id = target.target.id;
+        let spec = self.spec_of(id)?;
+        let mode = target.mode.unwrap_or(MatchMode::Any);
+        let mut near = NearMiss { target: id, mode, matched: vec![], missed: vec![], awaited: vec![] };
+        for rules in target.types() {
+            let outcomes: Vec<_> = rules.iter().map(|rule| (rule, rule.matches(facts))).collect();
+            let matches = |outcome: &Outcome<u16>| matches!(outcome, Outcome::Yes(_));
+            let type_matches = outcomes.iter().any(|(_, outcome)| matches(outcome));
+            for (rule, outcome) in outcomes {
+                match outcome {
+                    Outcome::Yes(_) => near.matched.push(rule.key),
+                    // Another key of the same type does.
+                    _ if type_matches => {}
+                    Outcome::Unknown(_) => near.awaited.push((id, rule.key)),
+                    Outcome::No => near.missed.extend(miss::of(rule, spec, facts)),
+                }
+            }
+        }
+        for (owner, rules) in [(TargetId::DEFAULT, &self.compiled.exclusions), (id, &target.exclusions)] {
+            let waiting = rules.iter().filter(|rule| matches!(rule.matches(facts), Outcome::Unknown(_)));
+            near.awaited.extend(waiting.map(|rule| (owner, rule.key)));
+        }
+        (!near.missed.is_empty() || !near.awaited.is_empty()).then_some(near)
     }
 }
 
 impl NearMiss {
     /// How far the process is from being selected: the smaller, the nearer.
-    pub fn distance(&self, mode: MatchMode) -> usize {
+    pub fn distance(&self) -> usize {
         let distances = self.missed.iter().map(|miss| miss.distance);
-        match mode {
-            MatchMode::Any => distances.min().unwrap_or(usize::MAX),
+        match self.mode {
+            MatchMode::Any => distances.min().unwrap_or(0),
             MatchMode::All => distances.fold(0, usize::saturating_add),
         }
     }
 }
 
+/// `target_process_names matches; target_namespaces does not: namespace is "dev", closest rule "prod-*"`
 impl fmt::Display for NearMiss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, key) in self.matched.iter().enumerate() {
-            write!(f, "{}{} matches", if at > 0 { "; " } else { "" }, key.name())?;
-        }
-        for (at, miss) in self.missed.iter().enumerate() {
-            let separator = if at > 0 || !self.matched.is_empty() { "; " } else { "" };
-            let actual = match (miss.actual.is_empty(), miss.key) {
-                (false, _) => miss.actual.join(", "),
-                (true, Key::ContainerIds) => "none".into(),
-                (true, _) => "unknown".into(),
-            };
-            write!(f, "{separator}{} does not: {} is {actual}", miss.key.name(), miss.key.subject())?;
-            write!(f, ", closest rule {:?}", miss.closest)?;
-        }
-        Ok(())
-    }
-}
-
-fn miss(key: Key, patterns: &[String], facts: &ProcessFacts) -> Option<Miss> {
-    let actual: Vec<&str> = match key {
-        Key::Executables => facts.executable.as_deref().into_iter().collect(),
-        Key::ContainerIds => facts.container.iter().map(|container| container.id.as_str()).collect(),
-        _ => facts.names().collect(),
-    };
-    let distance = |pattern: &str| actual.iter().map(|text| edits(pattern, text)).min().unwrap_or(usize::MAX);
-    let (distance, closest) = patterns.iter().map(|pattern| (distance(pattern), pattern)).min()?;
-    let mut shown: Vec<String> = Vec::new();
-    for text in actual {
-        let text = format!("{text:?}");
-        if !shown.contains(&text) {
-            shown.push(text);
-        }
-    }
-    Some(Miss { key, actual: shown, closest: closest.clone(), distance })
-}
-
-/// The Levenshtein distance without regard to case, of the first 256 characters; a star costs nothing.
-fn edits(pattern: &str, text: &str) -> usize {
-    let lower = |text: &str| text.chars().take(256).flat_map(char::to_lowercase).collect::<Vec<_>>();
-    let (pattern, text) = (lower(pattern), lower(text));
-    let mut row: Vec<usize> = (0..=text.len()).collect();
-    for &wanted in &pattern {
-        let mut diagonal = row[0];
-        row[0] += usize::from(wanted != '*');
-        for (at, &given) in text.iter().enumerate() {
-            let (above, left) = (row[at + 1], row[at]);
-            row[at + 1] = if wanted == '*' {
-                above.min(left)
-            } else {
-                (diagonal + usize::from(wanted != given && wanted != '?')).min(above + 1).min(left + 1)
-            };
-            diagonal = above;
-        }
-    }
-    row[text.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn edits_are_counted_and_stars_are_free() {
-        assert_eq!(edits("java", "java"), 0);
-        assert_eq!(edits("jaba", "java"), 1);
-        assert_eq!(edits("java", "JAVA"), 0);
-        assert_eq!(edits("java", "javac"), 1);
-        assert_eq!(edits("", "abc"), 3);
-        assert_eq!(edits("a*", "abcdef"), 0);
-        assert_eq!(edits("*x", "abcdey"), 1);
+        let of = self.target;
+        let matched = self.matched.iter().map(|&key| format!("{} matches", of.path(key)));
+        let missed = self.missed.iter().map(|miss| format!("{} does not: {miss}", of.path(miss.key)));
+        let waiting = self
+            .awaited
+            .iter()
+            .map(|&(target, key)| format!("{} waits for {}", target.path(key), awaited(key)));
+        f.write_str(&matched.chain(missed).chain(waiting).collect::<Vec<_>>().join("; "))
     }
 }

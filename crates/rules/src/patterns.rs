@@ -1,23 +1,9 @@
 //! Lists of globs.
 
-use crate::Key;
+use crate::error::Errors;
 use crate::glob::Glob;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-
-/// A pattern that cannot be understood.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{}[{index}] = {pattern:?}: {message}", key.name())]
-pub struct PatternError {
-    /// The key it stands under.
-    pub key: Key,
-    /// Its place in the list.
-    pub index: usize,
-    /// The pattern.
-    pub pattern: String,
-    /// What is wrong with it.
-    pub message: String,
-}
 
 /// A list of patterns, compiled. `*`, `?`, `[a-z]`, `[!a-z]` and `{a,b}` mean what they mean to a shell, but `*` and `?`
 /// match slashes as well; a backslash takes its meaning from the character behind it. A pattern without any of these
@@ -33,16 +19,11 @@ impl Patterns {
     /// Patterns that one list may have.
     const MAX: usize = 4096;
 
-    /// A list that matches nothing.
-    pub(crate) fn none() -> Self {
-        Self { exact: HashMap::default(), globs: Vec::new() }
-    }
-
-    pub(crate) fn compile(key: Key, patterns: &[String], errors: &mut Vec<PatternError>) -> Self {
-        let mut compiled = Self::none();
+    pub(crate) fn compile(patterns: &[String], errors: &mut Errors<'_>) -> Self {
+        let mut compiled = Self { exact: HashMap::default(), globs: Vec::new() };
         for (index, pattern) in patterns.iter().enumerate() {
             if let Err(message) = compiled.add(index, pattern) {
-                errors.push(PatternError { key, index, pattern: pattern.clone(), message });
+                errors.push(index, pattern, message);
             }
             if index >= Self::MAX {
                 break;
@@ -78,11 +59,18 @@ impl Patterns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Key, RuleError, TargetId};
+
+    fn try_compile(key: Key, patterns: &[String]) -> (Patterns, Vec<RuleError>) {
+        let mut list = Vec::new();
+        let mut errors = Errors { target: TargetId::DEFAULT, key, list: &mut list };
+        let compiled = Patterns::compile(patterns, &mut errors);
+        (compiled, list)
+    }
 
     fn compile(patterns: &[&str]) -> Patterns {
         let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.into()).collect();
-        let mut errors = Vec::new();
-        let compiled = Patterns::compile(Key::ProcessNames, &patterns, &mut errors);
+        let (compiled, errors) = try_compile(Key::ProcessNames, &patterns);
         assert_eq!(errors, []);
         compiled
     }
@@ -111,10 +99,12 @@ mod tests {
 
     #[test]
     fn each_bad_pattern_is_named() {
-        let mut errors = Vec::new();
         let patterns = ["ok".into(), "a[".into(), "{a".into(), String::new()];
-        Patterns::compile(Key::Executables, &patterns, &mut errors);
-        assert_eq!(errors.iter().map(|error| error.index).collect::<Vec<_>>(), [1, 2, 3]);
+        let (_, errors) = try_compile(Key::Executables, &patterns);
+        assert_eq!(
+            errors.iter().map(|error| error.place().1).collect::<Vec<_>>(),
+            [Some(1), Some(2), Some(3)]
+        );
         assert!(errors[0].to_string().starts_with("target_executables[1] = \"a[\": "), "{}", errors[0]);
     }
 }

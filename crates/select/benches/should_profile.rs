@@ -3,7 +3,9 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
-use telegen_model::{Generation, KernelKey, Pid, ProcessFacts, ProcessId, ProcessKey, StartTime, Token};
+use telegen_model::{
+    Generation, KernelKey, Pid, PodFacts, ProcessFacts, ProcessId, ProcessKey, StartTime, Token,
+};
 use telegen_rules::{RuleSet, RuleSpec};
 use telegen_select::{Event, Limits, Observed, Rates, Selector, Standing};
 
@@ -27,6 +29,7 @@ fn should_profile(criterion: &mut Criterion) {
             executable: Some(format!("/usr/bin/{name}").into()),
             argv0: Some(name.into()),
             container: None,
+            pod: PodFacts::InNone,
         };
         let observed = Observed {
             facts,

@@ -22,6 +22,15 @@ impl Bindings {
         Self(bindings)
     }
 
+    /// The same processes by other rules: what a rule on a pid was bound to, or spent on, it stays.
+    pub(crate) fn renewed(&self, rules: &RuleSet) -> Self {
+        let mut renewed = Self::new(rules);
+        for (pid, (_, bound)) in &mut renewed.0 {
+            *bound = self.0.get(pid).and_then(|(_, before)| *before);
+        }
+        renewed
+    }
+
     /// The first rule that means this process, which a rule that has waited for its pid does from now on.
     pub(crate) fn choose(&mut self, id: ProcessId) -> Option<PidChoice> {
         let (choice, bound) = self.0.get_mut(&id.pid)?;

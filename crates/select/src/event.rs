@@ -103,6 +103,15 @@ pub enum Operation {
         /// The program image it was forked from.
         parent: Option<Token>,
     },
+    /// Another target has a process from now on, which stays one that is profiled.
+    Retarget {
+        /// Which program image of it.
+        token: Token,
+        /// What is known of it.
+        facts: Arc<ProcessFacts>,
+        /// Why.
+        decision: Decision,
+    },
     /// A target is one no more: it has exited, runs another program, or does not match any more.
     End {
         /// Which program image.

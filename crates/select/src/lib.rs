@@ -29,6 +29,7 @@
 //!     executable: Some("/usr/bin/java".into()),
 //!     argv0: Some("java".into()),
 //!     container: None,
+//!     pod: PodFacts::InNone,
 //! };
 //! let mut operations = Vec::new();
 //! let observed = Observed { facts, token: Token(7), key: KernelKey(42), standing: Standing::Undecided };

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use telegen_model::{Container, KernelKey, Pid, ProcessFacts, ProcessId, TargetNumber, Token};
-use telegen_rules::{Decision, Reason, RuleSet, Verdict};
+use telegen_rules::{Decision, Reason, RuleSet, Target, TargetId, Verdict};
 
 /// Bounds on the selection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,9 +129,14 @@ impl Selector {
         out.extend(named.map(|(number, settings)| Operation::Name { number, settings }));
     }
 
-    /// The number of the target that a decision chooses.
-    pub fn target_number(&self, decision: Decision) -> TargetNumber {
-        self.numbers.number(target_of(decision))
+    /// Whether there are as many targets as there may be.
+    pub fn is_full(&self) -> bool {
+        self.targets >= self.limits.max_targets
+    }
+
+    /// The number by which the kernel side knows a target.
+    pub fn target_number(&self, target: TargetId) -> TargetNumber {
+        self.numbers.number(target)
     }
 
     /// Takes in what has happened; what is to be done is appended to `out`.
@@ -276,7 +281,7 @@ impl Selector {
         }
         let standing = match after.verdict {
             Verdict::Profile => {
-                let target = self.numbers.number(target_of(after));
+                let target = self.numbers.number(after.target);
                 Standing::Profile { by_pid: after.is_by_pid(), follow: process.followed, target }
             }
             Verdict::Skip => Standing::Skip,
@@ -295,6 +300,9 @@ impl Selector {
             (true, false) => {
                 self.set_targets(self.targets - 1);
                 out.push(Operation::End { token });
+            }
+            (true, true) if before.target != after.target => {
+                out.push(Operation::Retarget { token, facts: facts.clone(), decision: after });
             }
             _ => {}
         }
@@ -327,6 +335,16 @@ impl Selector {
     pub fn reload(&mut self, rules: RuleSet, rates: Rates, out: &mut Vec<Operation>) {
         self.rates = rates;
         self.bindings = Bindings::new(&rules);
+        self.apply(rules, out);
+    }
+
+    /// The same rules as they hold at another moment: as a reload, but a rule on a pid that is spent stays so.
+    pub fn renew(&mut self, rules: RuleSet, out: &mut Vec<Operation>) {
+        self.bindings = self.bindings.renewed(&rules);
+        self.apply(rules, out);
+    }
+
+    fn apply(&mut self, rules: RuleSet, out: &mut Vec<Operation>) {
         self.rules = Arc::new(rules);
         self.published.rules.store(self.rules.clone());
         self.name_targets(out);
@@ -429,13 +447,12 @@ impl Selector {
     }
 }
 
-/// The targets of rules, in their order.
-fn settings_of(_rules: &RuleSet, rates: Rates) -> Vec<TargetSettings> {
+/// The targets of rules, and how they are sampled.
+fn settings_of(rules: &RuleSet, rates: Rates) -> Vec<(TargetId, TargetSettings)> {
     let Rates { default_hz, clock_hz } = rates;
-    vec![TargetSettings { name: "default".into(), sample_hz: default_hz, clock_hz }]
-}
-
-/// The place in the rules of the target that a decision chooses.
-fn target_of(_decision: Decision) -> usize {
-    0
+    let settings = |target: &Target| {
+        let sample_hz = target.sample_hz.unwrap_or(default_hz);
+        (target.id, TargetSettings { name: target.name.clone(), sample_hz, clock_hz })
+    };
+    rules.targets().map(settings).collect()
 }

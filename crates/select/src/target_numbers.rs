@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use telegen_model::TargetNumber;
+use telegen_rules::TargetId;
 
 /// What a number stands for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,8 +22,8 @@ pub struct TargetSettings {
 pub(crate) struct TargetNumbers {
     /// What each number last stood for.
     meanings: Vec<Option<TargetSettings>>,
-    /// The numbers of the targets in force, in the order of the rules.
-    current: Vec<TargetNumber>,
+    /// The numbers of the targets in force.
+    current: Vec<(TargetId, TargetNumber)>,
     /// Numbers that may be given away, the one out of use for longest first.
     free: VecDeque<TargetNumber>,
 }
@@ -35,33 +36,38 @@ impl TargetNumbers {
     }
 
     /// Gives numbers to the targets of new rules; those that stand for something else than before.
-    pub(crate) fn assign(&mut self, targets: &[TargetSettings]) -> Vec<(TargetNumber, TargetSettings)> {
+    pub(crate) fn assign(
+        &mut self,
+        targets: &[(TargetId, TargetSettings)],
+    ) -> Vec<(TargetNumber, TargetSettings)> {
         let mut named = Vec::new();
         let mut next = Vec::with_capacity(targets.len());
-        for target in targets {
+        for (id, target) in targets {
             if *target.name == *"default" && target.sample_hz == target.clock_hz {
-                next.push(TargetNumber(0));
+                next.push((*id, TargetNumber(0)));
                 continue;
             }
-            let known = self.current.iter().find(|number| self.meaning(**number) == Some(target));
-            let number = known.copied().unwrap_or_else(|| {
+            let mut current = self.current.iter().map(|&(_, number)| number);
+            let known = current.find(|&number| self.meaning(number) == Some(target));
+            let number = known.unwrap_or_else(|| {
                 // More targets than there are numbers share the last one.
                 let number = self.free.pop_front().unwrap_or(TargetNumber(u8::MAX));
                 self.meanings[usize::from(number.0)] = Some(target.clone());
                 named.push((number, target.clone()));
                 number
             });
-            next.push(number);
+            next.push((*id, number));
         }
         let before = std::mem::replace(&mut self.current, next);
-        let out_of_use = |number: &TargetNumber| number.0 != 0 && !self.current.contains(number);
-        self.free.extend(before.into_iter().filter(out_of_use));
+        let in_use =
+            |number: TargetNumber| number.0 == 0 || self.current.iter().any(|&(_, used)| used == number);
+        self.free.extend(before.into_iter().map(|(_, number)| number).filter(|&number| !in_use(number)));
         named
     }
 
-    /// The number of a target, by its place in the rules.
-    pub(crate) fn number(&self, target: usize) -> TargetNumber {
-        self.current.get(target).copied().unwrap_or_default()
+    /// The number of a target; 0 of one that is not among them.
+    pub(crate) fn number(&self, target: TargetId) -> TargetNumber {
+        self.current.iter().find(|(id, _)| *id == target).map_or(TargetNumber(0), |&(_, number)| number)
     }
 
     fn meaning(&self, number: TargetNumber) -> Option<&TargetSettings> {
@@ -77,28 +83,36 @@ mod tests {
         TargetSettings { name: name.into(), sample_hz, clock_hz: 99 }
     }
 
+    fn id(place: usize) -> TargetId {
+        TargetId::named(place).unwrap()
+    }
+
+    fn listed(targets: &[TargetSettings]) -> Vec<(TargetId, TargetSettings)> {
+        targets.iter().enumerate().map(|(place, target)| (id(place), target.clone())).collect()
+    }
+
     #[test]
     fn a_target_keeps_its_number_as_long_as_it_is_the_same() {
         let mut numbers = TargetNumbers::new();
         let (a, b) = (target("a", 99), target("b", 19));
-        assert_eq!(numbers.assign(&[a.clone(), b.clone()]).len(), 2);
-        let of_b = numbers.number(1);
-        assert_eq!(numbers.assign(&[b.clone(), a]), []);
-        assert_eq!(numbers.number(0), of_b);
+        assert_eq!(numbers.assign(&listed(&[a.clone(), b.clone()])).len(), 2);
+        let of_b = numbers.number(id(1));
+        assert_eq!(numbers.assign(&listed(&[b.clone(), a])), []);
+        assert_eq!(numbers.number(id(0)), of_b);
         let faster = target("b", 49);
-        let named = numbers.assign(&[faster.clone()]);
-        assert_eq!(named, [(numbers.number(0), faster)]);
-        assert_ne!(numbers.number(0), of_b);
+        let named = numbers.assign(&listed(&[faster.clone()]));
+        assert_eq!(named, [(numbers.number(id(0)), faster)]);
+        assert_ne!(numbers.number(id(0)), of_b);
     }
 
     #[test]
     fn the_default_is_0_where_it_takes_every_tick() {
         let mut numbers = TargetNumbers::new();
-        assert_eq!(numbers.assign(&[target("default", 99)]), []);
-        assert_eq!(numbers.number(0), TargetNumber(0));
-        assert_eq!(numbers.assign(&[target("default", 19)]).len(), 1);
-        assert_ne!(numbers.number(0), TargetNumber(0));
-        numbers.assign(&[target("default", 99)]);
+        assert_eq!(numbers.assign(&[(TargetId::DEFAULT, target("default", 99))]), []);
+        assert_eq!(numbers.number(TargetId::DEFAULT), TargetNumber(0));
+        assert_eq!(numbers.assign(&[(TargetId::DEFAULT, target("default", 19))]).len(), 1);
+        assert_ne!(numbers.number(TargetId::DEFAULT), TargetNumber(0));
+        numbers.assign(&[(TargetId::DEFAULT, target("default", 99))]);
         assert!(!numbers.free.contains(&TargetNumber(0)));
     }
 
@@ -107,10 +121,10 @@ mod tests {
         let mut numbers = TargetNumbers::new();
         let mut last = TargetNumber(0);
         for nth in 0..1_000 {
-            numbers.assign(&[target(&nth.to_string(), 99)]);
-            assert!(numbers.number(0) != last && numbers.number(0) != TargetNumber(0));
-            last = numbers.number(0);
+            numbers.assign(&listed(&[target(&nth.to_string(), 99)]));
+            assert!(numbers.number(id(0)) != last && numbers.number(id(0)) != TargetNumber(0));
+            last = numbers.number(id(0));
         }
-        assert_eq!(numbers.number(7), TargetNumber(0));
+        assert_eq!(numbers.number(id(7)), TargetNumber(0));
     }
 }

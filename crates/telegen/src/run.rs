@@ -188,9 +188,7 @@ fn check_config(files: &[PathBuf]) -> Result<(), Failure> {
         match Settings::load(Some(file), &Overrides::default()) {
             Ok(settings) => {
                 settings.say_warnings();
-                if !settings.rules.warnings().is_empty() {
-                    say(&targets::compare_readings(&settings.rules)?);
-                }
+                targets::compare_readings(&settings.rules)?.iter().for_each(|line| say(line));
                 print(&format!("{}: ok\n", file.display()))
                     .map_err(|error| Failure::new(Status::Failed, error))?;
             }

@@ -5,10 +5,11 @@ use crate::failure::{Failure, Status};
 use crate::governor::memory_limit;
 use crate::output::say;
 use std::path::Path;
+use std::time::SystemTime;
 use telegen_bpf::Clock;
 use telegen_collect::ExtraLabels;
 use telegen_config::{Config, CpuEvent, Loaded, Match, Overrides};
-use telegen_rules::{Key, MatchMode, PatternError, RuleSet, RuleSpec, Warning};
+use telegen_rules::{MatchMode, RuleError, RuleSet, RuleSpec, TargetingSpec, Warning};
 use telegen_select::Rates;
 
 /// Where the configuration is if nothing else is said.
@@ -53,7 +54,7 @@ impl Settings {
     pub(crate) fn warnings(&self) -> Vec<String> {
         let config = self.loaded.warnings.iter().map(ToString::to_string);
         let rules = self.rules.warnings().into_iter().map(|warning| match warning {
-            Warning::ImplicitMatch => {
+            Warning::ImplicitMatch { .. } => {
                 self.loaded.sources.warning_at("match", None, warning.to_string()).to_string()
             }
             _ => warning.to_string(),
@@ -101,7 +102,7 @@ fn labels(config: &Config) -> ExtraLabels {
 fn compile(loaded: &Loaded) -> Result<RuleSet, Failure> {
     let config = &loaded.config;
     let rules = &config.rules;
-    let spec = RuleSpec {
+    let rules = RuleSpec {
         pid: rules.target_pid.map(|pid| pid.0),
         pids: rules.target_pids.iter().map(|pid| pid.0).collect(),
         process_names: rules.target_process_names.clone(),
@@ -114,20 +115,18 @@ fn compile(loaded: &Loaded) -> Result<RuleSet, Failure> {
             Match::Any => MatchMode::Any,
             Match::All => MatchMode::All,
         }),
-        profile_self: config.profile_self,
+        ..RuleSpec::default()
     };
-    RuleSet::compile(&spec).map_err(|errors| Failure::message(Status::Usage, bad_patterns(loaded, &errors)))
+    let spec = TargetingSpec { rules, profile_self: config.profile_self, ..TargetingSpec::default() };
+    let rules = RuleSet::compile(spec);
+    let rules = rules.map_err(|errors| Failure::message(Status::Usage, bad_rules(loaded, &errors)))?;
+    Ok(rules.at(SystemTime::now()))
 }
 
-fn bad_patterns(loaded: &Loaded, errors: &[PatternError]) -> String {
-    let describe = |error: &PatternError| {
-        let message = match error.key {
-            Key::ContainerIds | Key::ExcludeContainerIds => {
-                format!("bad container id {:?}: {}", error.pattern, error.message)
-            }
-            _ => format!("bad pattern {:?}: {}", error.pattern, error.message),
-        };
-        loaded.sources.error_at(Key::name(error.key), Some(error.index), message).to_string()
+fn bad_rules(loaded: &Loaded, errors: &[RuleError]) -> String {
+    let describe = |error: &RuleError| {
+        let (path, index) = error.place();
+        loaded.sources.error_at(&path, index, error.message()).to_string()
     };
     errors.iter().map(describe).collect::<Vec<_>>().join("\n")
 }

@@ -1,5 +1,7 @@
-use telegen_model::{Generation, Pid, ProcessFacts, ProcessId, ProcessKey, StartTime};
-use telegen_rules::{Decision, Key, MatchMode, PidChoice, Reason, RuleSet, RuleSpec, Verdict};
+use telegen_model::{Generation, Pid, PodFacts, ProcessFacts, ProcessId, ProcessKey, StartTime};
+use telegen_rules::{
+    Decision, Key, MatchMode, PidChoice, Reason, RuleSet, RuleSpec, TargetId, TargetingSpec, Verdict,
+};
 
 pub(crate) fn facts(comm: &str, executable: &str, argv0: &str) -> ProcessFacts {
     let id = ProcessId { pid: Pid(10), start: StartTime(1) };
@@ -11,6 +13,7 @@ pub(crate) fn facts(comm: &str, executable: &str, argv0: &str) -> ProcessFacts {
         executable: (!executable.is_empty()).then(|| executable.into()),
         argv0: (!argv0.is_empty()).then(|| argv0.into()),
         container: None,
+        pod: PodFacts::InNone,
     }
 }
 
@@ -45,7 +48,7 @@ fn the_rule_that_decided_is_named_as_it_was_written() {
     let reason = |facts: &ProcessFacts| rules.reason(decide(&rules, facts));
     assert_eq!(reason(&facts("java", "/usr/bin/java", "")), "target_process_names[1] = \"java\"");
     assert_eq!(reason(&facts("java", "/opt/java", "")), "exclude_executables[0] = \"/opt/*\"");
-    let chosen = PidChoice { key: Key::Pids, index: 1, pid: Pid(5) };
+    let chosen = PidChoice { target: TargetId::DEFAULT, key: Key::Pids, index: 1, pid: Pid(5) };
     let decision = rules.decide(&facts("java", "/opt/java", ""), Some(chosen), false);
     assert_eq!(rules.reason(decision), "target_pids[1] = 5");
 }
@@ -62,7 +65,8 @@ fn kernel_threads_and_the_agent_are_out_even_by_pid() {
 
 #[test]
 fn the_agent_is_in_if_asked_for() {
-    let rules = rules(|spec| spec.profile_self = true);
+    let spec = TargetingSpec { profile_self: true, ..TargetingSpec::default() };
+    let rules = RuleSet::compile(&spec).expect("valid rules");
     let decision = rules.decide(&facts("telegen", "/t", ""), None, true);
     assert_eq!(decision, Decision::profile(Reason::NoIncludeRules));
 }
@@ -138,14 +142,14 @@ fn a_near_miss_says_what_is_there_and_what_was_wanted() {
     let rules = rules(|spec| spec.process_names = vec!["jaba".into(), "python".into()]);
     let near = |comm: &str| {
         let facts = facts(comm, "/usr/bin/x", "");
-        rules.near_miss(&facts, decide(&rules, &facts)).expect("a miss")
+        rules.near_misses(&facts, decide(&rules, &facts)).remove(0)
     };
     let miss = near("java");
     assert_eq!(
         miss.to_string(),
         "target_process_names does not: name is \"java\", \"x\", closest rule \"jaba\""
     );
-    assert!(miss.distance(MatchMode::Any) < near("postgres").distance(MatchMode::Any));
+    assert!(miss.distance() < near("postgres").distance());
 }
 
 #[test]
@@ -163,7 +167,7 @@ fn more_pids_than_there_is_room_for_are_refused_not_dropped() {
         |pids: u32| RuleSet::compile(&RuleSpec { pids: (1..=pids).collect(), ..RuleSpec::default() });
     assert_eq!(compile(65_535).expect("fits").pids().len(), 65_535);
     let errors = compile(65_536).expect_err("one too many");
-    assert_eq!((errors[0].key, errors[0].index, errors[0].pattern.as_str()), (Key::Pids, 65_535, "65536"));
+    assert_eq!(errors[0].place(), ("target_pids".to_owned(), Some(65_535)));
 }
 
 #[test]

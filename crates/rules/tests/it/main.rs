@@ -2,5 +2,10 @@
 #![allow(missing_docs)]
 
 mod decisions;
+mod generated;
 mod globs;
+mod kernel;
+mod naive_glob;
 mod oracle;
+mod pods;
+mod targets;

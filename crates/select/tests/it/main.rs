@@ -4,6 +4,7 @@
 mod late;
 mod model;
 mod readers;
+mod retargeting;
 mod scans;
 mod stories;
 mod world;

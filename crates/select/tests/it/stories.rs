@@ -1,5 +1,5 @@
 use telegen_model::{
-    Generation, KernelKey, Pid, ProcessFacts, ProcessId, ProcessKey, StartTime, TargetNumber, Token,
+    Generation, KernelKey, Pid, PodFacts, ProcessFacts, ProcessId, ProcessKey, StartTime, TargetNumber, Token,
 };
 use telegen_rules::{Reason, RuleSet, RuleSpec, Verdict};
 use telegen_select::{Event, Limits, Observed, Operation, Rates, Selector, Standing};
@@ -14,6 +14,7 @@ pub(crate) fn observed(pid: u32, start: u64, generation: u32, token: u64, name: 
         executable: Some(format!("/bin/{name}").into()),
         argv0: None,
         container: None,
+        pod: PodFacts::InNone,
     };
     Observed { facts, token: Token(token), key: KernelKey(pid), standing: Standing::Undecided }
 }

@@ -111,6 +111,9 @@ impl World {
                     assert!(!self.told_dead.contains(&token.0), "{token} started after its end");
                     assert!(self.started.insert(token.0), "{token} started twice");
                 }
+                Operation::Retarget { token, .. } => {
+                    assert!(self.started.contains(&token.0), "{token} has never started");
+                }
                 Operation::End { token } => {
                     assert!(self.started.remove(&token.0), "{token} ended without a start");
                 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use telegen_bpf::{Decider, Event, EventKind, EventReader, Kernel, Outcome, Scanner, State, StateChange};
 use telegen_collect::{Interval, TargetFacts};
 use telegen_model::{Pid, ProcessId};
@@ -80,7 +80,7 @@ impl Lifecycle {
         let ring = kernel.event_ring()?;
         let limits = telegen_select::Limits { max_targets: parts.max_targets };
         let own = Pid(std::process::id());
-        let selector = Selector::new(parts.rules.clone(), own, limits, parts.rates);
+        let selector = Selector::new(parts.rules.at(SystemTime::now()), own, limits, parts.rates);
         let policy = KernelPolicy::new(kernel.control_groups()?);
         let selection = selector.selection();
         let kernel_threads = Arc::new(AtomicUsize::new(0));
@@ -153,9 +153,11 @@ impl Owner {
         ready(self.log_summary());
         let mut next_repair = Instant::now() + REPAIR_INTERVAL;
         loop {
-            let timeout = next_repair.saturating_duration_since(Instant::now());
+            let repair = next_repair.saturating_duration_since(Instant::now());
+            let timeout = self.until_next_end().map_or(repair, |end| end.min(repair));
             let woken = inbox.wait(Some(self.reader.descriptor()), Some(timeout)).map_err(failed)?;
             self.handle_events()?;
+            self.end_targets()?;
             if woken.message && !self.take_commands(inbox)? {
                 return Ok(());
             }
@@ -175,13 +177,35 @@ impl Owner {
         }
     }
 
+    /// How long until the next target ends. The clock may be set meanwhile, so that it is to be asked again after each
+    /// repair at the latest.
+    fn until_next_end(&self) -> Option<Duration> {
+        let end = self.selector.selection().rules().next_end()?;
+        Some(end.duration_since(SystemTime::now()).unwrap_or_default())
+    }
+
+    /// Lets go of what targets have selected whose end has come.
+    fn end_targets(&mut self) -> Result<(), telegen_bpf::Error> {
+        let (rules, now) = (self.selector.selection().rules(), SystemTime::now());
+        if rules.next_end().is_none_or(|end| end > now) {
+            return Ok(());
+        }
+        let mut out = Vec::new();
+        self.selector.renew(rules.at(now), &mut out);
+        self.carry_out(out, &[])?;
+        self.policy.replace(&self.selector, &self.containers, &mut self.decider)?;
+        tracing::info!("the end of a target has come");
+        self.log_summary();
+        Ok(())
+    }
+
     /// False when nobody is left to send any.
     fn take_commands(&mut self, inbox: &Inbox<Command>) -> Result<bool, telegen_bpf::Error> {
         loop {
             match inbox.take() {
                 Ok(Command::Reload(rules, rates)) => {
                     let mut out = Vec::new();
-                    self.selector.reload(*rules, rates, &mut out);
+                    self.selector.reload(rules.at(SystemTime::now()), rates, &mut out);
                     self.carry_out(out, &[])?;
                     self.policy.replace(&self.selector, &self.containers, &mut self.decider)?;
                     self.log_summary();
@@ -290,6 +314,7 @@ impl Owner {
                 stale.inc();
             }
         })?;
+        self.policy.heed_limit(&self.selector, &self.containers, &mut self.decider)?;
         if !times.is_empty() {
             let now = monotonic_ns();
             for &time in times {
@@ -307,7 +332,8 @@ impl Owner {
 
     fn sample(&mut self, operation: Operation) {
         match operation {
-            Operation::Name { .. } | Operation::Set { .. } => {}
+            // Samples bring their target's number along.
+            Operation::Name { .. } | Operation::Set { .. } | Operation::Retarget { .. } => {}
             Operation::Start { token, facts, parent, .. } => {
                 self.tell(drain::Message::Start { token, facts, parent });
                 if self.prepare > 0 {
@@ -349,7 +375,9 @@ fn show(watcher: &mut Watcher, selector: &Selector, operation: Operation) {
             }
         }
         Operation::Name { .. } | Operation::Set { .. } => {}
-        Operation::Start { token, facts, decision, .. } => watcher.start(token, facts, decision),
+        Operation::Start { token, facts, decision, .. } | Operation::Retarget { token, facts, decision } => {
+            watcher.start(token, facts, decision);
+        }
         Operation::End { token } => watcher.end(token),
     }
 }

@@ -3,7 +3,7 @@
 use crate::containers::Containers;
 use std::sync::Arc;
 use telegen_bpf::{Event, EventKind, Scanned, State};
-use telegen_model::{Container, ProcessFacts};
+use telegen_model::{Container, PodFacts, ProcessFacts};
 use telegen_process::ProcFs;
 use telegen_select::{Observed, Selector, Standing};
 
@@ -74,6 +74,7 @@ fn observed(
         executable,
         argv0,
         container,
+        pod: PodFacts::InNone,
     };
     complete(&mut facts, None, true);
     Observed { facts, token: event.token, key: event.key, standing: standing(event.state) }

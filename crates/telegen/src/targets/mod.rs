@@ -6,11 +6,13 @@ use crate::containers::Containers;
 use crate::failure::{Failure, Status};
 use crate::output::{print, say, shown, table};
 use serde::Serialize;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 use telegen_bpf::Scanner;
 use telegen_model::{ContainerId, Pid, ProcessFacts};
 use telegen_process::ProcFs;
-use telegen_rules::{Decision, MatchMode, PidChoice, Reason, RuleSet, RuleSpec};
+use telegen_rules::{
+    Decision, MatchMode, NearMiss, PidChoice, Reason, RuleSet, TargetId, TargetingSpec, Warning,
+};
 
 /// How the list looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,7 +54,7 @@ struct Entry {
     exe: Option<String>,
     container_id: Option<String>,
     decision: &'static str,
-    target: Option<&'static str>,
+    target: Option<String>,
     reason: String,
 }
 
@@ -150,18 +152,27 @@ fn entry(rules: &RuleSet, process: &Decided) -> Entry {
         exe: facts.executable.as_deref().map(str::to_owned),
         container_id: facts.container.as_ref().map(|container| container.id.to_string()),
         decision: process.decision.verdict.name(),
-        target: process.decision.is_profile().then_some("default"),
+        target: target_name(rules, process).map(str::to_owned),
         reason: explanation(rules, process),
     }
 }
 
+/// The name of the target that has selected a process.
+fn target_name<'a>(rules: &'a RuleSet, process: &Decided) -> Option<&'a str> {
+    process.decision.is_profile().then(|| &*rules.target(process.decision).name)
+}
+
 /// The deciding rule, or what is missing for one to match.
 fn explanation(rules: &RuleSet, process: &Decided) -> String {
+    /// More targets than these are too many to read of.
+    const SHOWN: usize = 3;
     let reason = rules.reason(process.decision);
-    match rules.near_miss(&process.facts, process.decision) {
-        Some(miss) if !miss.missed.is_empty() => format!("{reason}: {miss}"),
-        _ => reason,
+    let misses = rules.near_misses(&process.facts, process.decision);
+    if misses.is_empty() {
+        return reason;
     }
+    let misses: Vec<String> = misses.iter().take(SHOWN).map(NearMiss::to_string).collect();
+    format!("{reason}: {}", misses.join("; "))
 }
 
 fn rendered(
@@ -187,7 +198,7 @@ fn rendered(
             process.decision.verdict.name().to_owned(),
         ];
         if wide {
-            row.push(if process.decision.is_profile() { "default" } else { "-" }.into());
+            row.push(target_name(rules, process).map_or_else(|| "-".into(), shown));
             row.push(format!("{:.3}s", facts.key.id.start.0 as f64 / 1e9));
             let container = facts.container.as_ref();
             // As short as rules and other tools take it.
@@ -205,31 +216,44 @@ fn rendered(
     format!("{}\n{matched} of {scanned} processes are profiled: {}\n", table(&header, &rows), rules.summary())
 }
 
-/// How many processes each reading of several include types without a `match` would select now.
-pub(crate) fn compare_readings(rules: &RuleSet) -> Result<String, Failure> {
-    let count = |mode: MatchMode| -> Result<usize, Failure> {
-        let spec = RuleSpec { match_mode: Some(mode), ..rules.spec().clone() };
-        let rules =
-            RuleSet::compile(&spec).map_err(|_| Failure::message(Status::Failed, "the rules changed"))?;
-        let decided = decide_all(&rules, find(&rules)?.processes);
-        Ok(decided.iter().filter(|process| process.decision.is_profile()).count())
+/// How many processes each reading of several include types without a `match` would select now, target by target.
+pub(crate) fn compare_readings(rules: &RuleSet) -> Result<Vec<String>, Failure> {
+    let mut lines = Vec::new();
+    for warning in rules.warnings() {
+        let Warning::ImplicitMatch { target, name } = warning else { continue };
+        let count = |mode| count_selected(&with_mode(rules, target, mode)?, target);
+        let of = if target == TargetId::DEFAULT { String::new() } else { format!("target `{name}`: ") };
+        lines.push(format!(
+            "  {of}match: any would select {} processes now, match: all {}",
+            count(MatchMode::Any)?,
+            count(MatchMode::All)?
+        ));
+    }
+    Ok(lines)
+}
+
+/// The same rules with a `match` for one target.
+fn with_mode(rules: &RuleSet, target: TargetId, mode: MatchMode) -> Result<RuleSet, Failure> {
+    let mut spec = rules.spec().clone();
+    let of_target = match target.place().and_then(|place| spec.targets.get_mut(place)) {
+        Some(named) => &mut named.rules,
+        None => &mut spec.rules,
     };
-    Ok(format!(
-        "  match: any would select {} processes now, match: all {}",
-        count(MatchMode::Any)?,
-        count(MatchMode::All)?
-    ))
+    of_target.match_mode = Some(mode);
+    let rules = RuleSet::compile(&spec).map_err(|_| Failure::message(Status::Failed, "the rules changed"))?;
+    Ok(rules.at(SystemTime::now()))
+}
+
+fn count_selected(rules: &RuleSet, target: TargetId) -> Result<usize, Failure> {
+    let decided = decide_all(rules, find(rules)?.processes);
+    let selected = |process: &&Decided| process.decision.is_profile() && process.decision.target == target;
+    Ok(decided.iter().filter(selected).count())
 }
 
 /// The same rules with everything in that is excluded, to tell what only an exclusion keeps out.
 fn without_exclusions(rules: &RuleSet) -> Option<RuleSet> {
-    let spec = RuleSpec {
-        exclude_process_names: Vec::new(),
-        exclude_executables: Vec::new(),
-        exclude_container_ids: Vec::new(),
-        ..rules.spec().clone()
-    };
-    RuleSet::compile(&spec).ok()
+    let spec: TargetingSpec = rules.spec().without_exclusions();
+    Some(RuleSet::compile(spec).ok()?.at(SystemTime::now()))
 }
 
 /// What `record` says when nothing matches: how many were looked at, and what came closest.
@@ -239,7 +263,6 @@ pub(crate) fn nothing_matched(rules: &RuleSet, flags: &str) -> Failure {
         Ok(found) => decide_all(rules, found.processes),
         Err(failure) => return failure,
     };
-    let mode = rules.spec().match_mode.unwrap_or(MatchMode::Any);
     let included = without_exclusions(rules);
     let miss = |process: &Decided| -> Option<(usize, String)> {
         let facts = &process.facts;
@@ -248,8 +271,9 @@ pub(crate) fn nothing_matched(rules: &RuleSet, flags: &str) -> Failure {
         let (distance, why) = if excluded {
             (0, format!("excluded by {}", rules.reason(process.decision)))
         } else {
-            let miss = rules.near_miss(facts, process.decision).filter(|miss| !miss.missed.is_empty())?;
-            (miss.distance(mode), miss.to_string())
+            let misses = rules.near_misses(facts, process.decision);
+            let miss = misses.first()?;
+            (miss.distance(), miss.to_string())
         };
         let (pid, name) = (facts.key.id.pid, shown(facts.display_name()));
         Some((distance, format!("  {pid} {name}: {}", shown(&why))))
