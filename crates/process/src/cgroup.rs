@@ -29,6 +29,15 @@ pub fn parse_container(text: &[u8]) -> Option<Container> {
     best
 }
 
+/// The container that a process is in by one hierarchy alone, `None` if that knows of none: number 0 is version 2's, others are
+/// as `/proc/cgroups` numbers them.
+pub fn parse_container_in(text: &[u8], hierarchy: u32) -> Option<Container> {
+    let number = format!("{hierarchy}:");
+    let mut lines = text.split(|&byte| byte == b'\n').take(MAX_LINES);
+    let line = lines.find(|line| line.starts_with(number.as_bytes()))?;
+    parse_container(line)
+}
+
 /// The innermost container of a path. What is before it may be a node that is a container, what is behind it is the
 /// container's own.
 fn of_path(path: &str) -> Option<Container> {
@@ -147,6 +156,14 @@ mod tests {
         ] {
             assert_eq!(parsed(&text), Some((ID.to_owned(), pod.map(str::to_owned))), "{text}");
         }
+    }
+
+    #[test]
+    fn a_process_on_its_way_is_where_the_hierarchy_that_is_asked_for_says() {
+        let text = format!("12:cpu:/docker/{ID}\n1:name=systemd:/\n0::/system.slice/docker-{NODE}.scope\n");
+        let id = |hierarchy| Some(parse_container_in(text.as_bytes(), hierarchy)?.id.to_string());
+        assert_eq!((id(12), id(0)), (Some(ID.into()), Some(NODE.into())));
+        assert_eq!((id(1), id(2)), (None, None));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! /proc, or a directory that looks like it.
 
-use crate::cgroup::parse_container;
+use crate::cgroup::{parse_container, parse_container_in};
 use crate::{Error, MapsParser, ParsedMaps, Stat, Status};
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -113,6 +113,12 @@ impl ProcFs {
     /// The container that a process runs in, if it is in one: `/proc/PID/cgroup`.
     pub fn container(&self, pid: Pid) -> Result<Option<Container>, Error> {
         Ok(parse_container(&self.read(pid, &self.path(pid, "cgroup"), MAX_CGROUP_BYTES)?))
+    }
+
+    /// The container that a process runs in, going by one hierarchy of control groups alone.
+    pub fn container_in(&self, pid: Pid, hierarchy: u32) -> Result<Option<Container>, Error> {
+        let text = self.read(pid, &self.path(pid, "cgroup"), MAX_CGROUP_BYTES)?;
+        Ok(parse_container_in(&text, hierarchy))
     }
 
     /// The executable mappings of a process. Those of its leader, or of another thread if that has left.

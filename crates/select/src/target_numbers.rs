@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(numbers.assign(&listed(&[b.clone(), a])), []);
         assert_eq!(numbers.number(id(0)), of_b);
         let faster = target("b", 49);
-        let named = numbers.assign(&listed(&[faster.clone()]));
+        let named = numbers.assign(&listed(std::slice::from_ref(&faster)));
         assert_eq!(named, [(numbers.number(id(0)), faster)]);
         assert_ne!(numbers.number(id(0)), of_b);
     }

@@ -34,7 +34,13 @@ impl Containers {
             known.round = round;
             return known.container.clone();
         }
-        let Ok(now) = ProcFs::default().container(pid) else { return before.cloned() };
+        let proc = ProcFs::default();
+        let now = match group {
+            // The group is remembered: what other hierarchies say of a process on its way must not be mixed in.
+            Some(group) => proc.container_in(pid, group.hierarchy),
+            None => proc.container(pid),
+        };
+        let Ok(now) = now else { return before.cloned() };
         // The same container keeps what has been allocated for it.
         let container = match before {
             Some(before) if now.as_ref() == Some(before) => Some(before.clone()),

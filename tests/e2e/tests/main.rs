@@ -21,6 +21,7 @@ mod help;
 mod hostile_names;
 mod hostile_targets;
 mod hotplug;
+mod kernel_decisions;
 mod labels;
 mod lifecycle;
 mod manual;

@@ -1,0 +1,168 @@
+//! What the kernel decides by itself: telegen is stopped while the programs live, so that nobody else can.
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
+use telegen_e2e::{Container, Profile, Program, Running, Scratch, reported, run, skip, telegen};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const CPU_MILLISECONDS: &str = "400";
+
+/// A recording with these flags during which `life` runs while telegen is stopped; the profile, and what `life` said.
+fn record_stopped(
+    scratch: &Scratch,
+    flags: &[&str],
+    life: impl FnOnce() -> Result<f64>,
+) -> Result<(Profile, f64)> {
+    let output = scratch.join("stopped.pb.gz");
+    let arguments = [&["record", "--force", "-d", "300s"], flags, &["-o"]].concat();
+    let mut recording = Running::spawn(telegen(arguments)?.arg(&output))?;
+    sleep(Duration::from_secs(3));
+    assert!(recording.is_running()?, "{}", recording.stderr()?);
+    recording.signal(Signal::STOP)?;
+    let cpu_seconds = life();
+    recording.signal(Signal::CONT)?;
+    recording.signal(Signal::INT)?;
+    let outcome = recording.wait(LIMIT)?.expect_code(0)?;
+    Ok((Profile::read(&output).with_context(|| outcome.to_string())?, cpu_seconds?))
+}
+
+/// Lives and dies; the CPU seconds that it had.
+fn live(program: &Path) -> Result<f64> {
+    let outcome = run(Command::new(program).arg(CPU_MILLISECONDS), LIMIT)?.expect_code(0)?;
+    reported(&outcome.stdout, "total")
+}
+
+/// A program that stays and is a target from the beginning, and one of the same name that is run later.
+fn two_of_a_name(scratch: &Scratch, name: &str) -> Result<(Running, PathBuf)> {
+    let stays = scratch.install(Program::Sleeper, &format!("stays/{name}"))?;
+    Ok((
+        Running::spawn(&mut Command::new(stays))?,
+        scratch.install(Program::Short, &format!("comes/{name}"))?,
+    ))
+}
+
+#[test]
+fn simple_patterns_hold_from_the_first_tick_on() -> Result<()> {
+    for flags in [
+        ["--name", "tg-by-kernel"],
+        ["--name", "tg-by-*"],
+        ["--name", "*kernel"],
+        ["--exe", "*/tg-by-kernel"],
+    ] {
+        let scratch = Scratch::new()?;
+        let (_stays, comes) = two_of_a_name(&scratch, "tg-by-kernel")?;
+        let (profile, cpu_seconds) = record_stopped(&scratch, &flags, || live(&comes))?;
+        let (samples, expected) = (profile.count_of("tg-by-kernel") as f64, cpu_seconds * 99.0);
+        assert!(samples >= expected * 0.8 - 1.0, "{flags:?}: {samples} of {expected:.0} samples");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_could_be_otherwise_is_left_to_user_space() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let (_stays, comes) = two_of_a_name(&scratch, "tg-not-sure")?;
+    let exact = comes.to_str().context("UTF-8")?;
+    for flags in [
+        // Patterns that only user space can evaluate, as an include and as an exclusion; one that excludes it for sure.
+        &["--name", "tg-n[o]t-sure"][..],
+        &["--name", "tg-not-sure", "--exclude-exe", "/nowhere/?"],
+        &["--name", "tg-not-sure", "--exclude-exe", exact],
+        &["--name", "tg-not-sure", "--exclude-container", "0123456789ab"],
+    ] {
+        let (profile, _) = record_stopped(&scratch, flags, || live(&comes))?;
+        assert_eq!(profile.count_of("tg-not-sure"), 0, "{flags:?}");
+    }
+    Ok(())
+}
+
+/// A shell that puts itself into the control groups of another process and becomes a program.
+fn command_beside(pid: u32, program: &Path) -> Result<Command> {
+    let mut script = String::new();
+    for line in fs::read_to_string(format!("/proc/{pid}/cgroup"))?.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
+        let hierarchy = if controllers.is_empty() { "unified" } else { controllers };
+        for root in [format!("/sys/fs/cgroup/{hierarchy}"), "/sys/fs/cgroup".into()] {
+            let procs = PathBuf::from(format!("{root}{path}/cgroup.procs"));
+            if path != "/" && procs.exists() {
+                script.push_str(&format!("echo $$ > {}; ", procs.display()));
+            }
+        }
+    }
+    anyhow::ensure!(!script.is_empty(), "process {pid} is in no control group");
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{script} exec \"$@\""), "sh"]).arg(program).arg(CPU_MILLISECONDS);
+    Ok(command)
+}
+
+#[test]
+fn who_comes_into_a_container_that_is_a_target_is_one() -> Result<()> {
+    if !Container::is_supported() {
+        skip!("no runc");
+    }
+    let scratch = Scratch::new()?;
+    let container = Container::start(&scratch, Program::BurnStatic, "tg-whole", &[])?;
+    let comes = scratch.install(Program::Short, "tg-comes-in")?;
+    let (profile, cpu_seconds) = record_stopped(&scratch, &["--container", &container.id()[..12]], || {
+        let outcome = run(&mut command_beside(container.pid(), &comes)?, LIMIT)?.expect_code(0)?;
+        reported(&outcome.stdout, "total")
+    })?;
+    let (samples, expected) = (profile.count_of("tg-comes-in") as f64, cpu_seconds * 99.0);
+    assert!(samples >= expected * 0.8 - 1.0, "{samples} of {expected:.0} samples");
+    assert_eq!(profile.label_values("container.id"), [container.id()].into());
+    Ok(())
+}
+
+#[test]
+fn who_leaves_a_container_is_decided_on_anew() -> Result<()> {
+    if !Container::is_supported() {
+        skip!("no runc");
+    }
+    let scratch = Scratch::new()?;
+    let container = Container::start(&scratch, Program::BurnStatic, "tg-left", &[])?;
+    let _stays = Running::spawn(&mut command_beside(
+        container.pid(),
+        &scratch.install(Program::Burn, "tg-stays-in")?,
+    )?)?;
+    let id = &container.id()[..12];
+    let output = scratch.join("left.pb.gz");
+    let mut recording =
+        Running::spawn(telegen(["record", "--container", id, "-d", "300s", "-o"])?.arg(&output))?;
+    sleep(Duration::from_secs(3));
+    let mut moved = 0;
+    for line in fs::read_to_string(format!("/proc/{}/cgroup", container.pid()))?.lines() {
+        let controllers = line.split(':').nth(1).unwrap_or_default();
+        let root = if controllers.is_empty() { "unified" } else { controllers };
+        for root in [format!("/sys/fs/cgroup/{root}"), "/sys/fs/cgroup".into()] {
+            moved +=
+                usize::from(fs::write(format!("{root}/cgroup.procs"), container.pid().to_string()).is_ok());
+        }
+    }
+    assert!(moved > 0, "there is no control group to go to");
+    sleep(Duration::from_millis(500));
+    let left = std::time::SystemTime::now();
+    sleep(Duration::from_secs(2));
+    let targets = run(&mut telegen(["targets", "--container", id, "-o", "json"])?, LIMIT)?.expect_code(0)?;
+    assert!(!targets.stdout.contains(&format!("\"pid\":{},", container.pid())), "{targets}");
+    recording.signal(Signal::INT)?;
+    recording.wait(LIMIT)?.expect_code(0)?;
+    let profile = Profile::read(&output)?;
+    // It burnt all the time: had it been sampled to the end there would be as many again.
+    let whole = profile.duration.as_secs_f64();
+    let beside = left.duration_since(profile.start)?.as_secs_f64();
+    let samples = profile.count(|sample| sample.label("process.pid") == container.pid().to_string()) as f64;
+    let others = profile.count_of("tg-stays-in") as f64;
+    assert!(samples > 0.0 && others > 0.0, "{samples} and {others}");
+    let share = samples / others;
+    assert!(
+        share < (beside / whole + 1.0) / 2.0 + 0.1,
+        "{samples} of it, {others} of who stayed: {beside:.1} s of {whole:.1} s"
+    );
+    Ok(())
+}
