@@ -21,6 +21,7 @@ mod record;
 mod run;
 mod settings;
 mod signals;
+mod targeting;
 mod targets;
 mod unwind_metrics;
 

@@ -4,12 +4,13 @@ use crate::engine::EngineOptions;
 use crate::failure::{Failure, Status};
 use crate::governor::memory_limit;
 use crate::output::say;
+use crate::targeting::targeting;
 use std::path::Path;
 use std::time::SystemTime;
 use telegen_bpf::Clock;
 use telegen_collect::ExtraLabels;
-use telegen_config::{Config, CpuEvent, Loaded, Match, Overrides};
-use telegen_rules::{MatchMode, RuleError, RuleSet, RuleSpec, TargetingSpec, Warning};
+use telegen_config::{Config, CpuEvent, Loaded, Rules};
+use telegen_rules::{RuleError, RuleSet, TargetId, Warning};
 
 /// Where the configuration is if nothing else is said.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/telegen/profiler/config.yaml";
@@ -22,24 +23,24 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Reads the file, if there is one, and puts the flags over it.
-    pub(crate) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, Failure> {
+    pub(crate) fn load(file: Option<&Path>, flags: &Rules) -> Result<Self, Failure> {
         let loaded = match file {
             Some(path) => telegen_config::load(path).map_err(|error| Failure::new(Status::Usage, error))?,
             None => Loaded::default(),
         };
-        Self::of(loaded, overrides)
+        Self::of(loaded, flags)
     }
 
     /// For `record`: the flags say what is included; the file gives exclusions and limits only.
-    pub(crate) fn for_recording(file: Option<&Path>, overrides: &Overrides) -> Result<Self, Failure> {
-        let mut settings = Self::load(file, &Overrides::default())?;
-        settings.loaded.config.rules = settings.loaded.config.rules.exclusions();
-        Self::of(settings.loaded, overrides)
+    pub(crate) fn for_recording(file: Option<&Path>, flags: &Rules) -> Result<Self, Failure> {
+        let mut settings = Self::load(file, &Rules::default())?;
+        settings.loaded.config.drop_includes();
+        Self::of(settings.loaded, flags)
     }
 
     /// A configuration that has been read, with the flags put over it.
-    pub(crate) fn of(mut loaded: Loaded, overrides: &Overrides) -> Result<Self, Failure> {
-        loaded.override_rules(overrides);
+    pub(crate) fn of(mut loaded: Loaded, flags: &Rules) -> Result<Self, Failure> {
+        loaded.override_rules(flags);
         let rules = compile(&loaded)?;
         Ok(Self { loaded, rules })
     }
@@ -52,11 +53,9 @@ impl Settings {
     /// What may not be what was meant, ready to be shown.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let config = self.loaded.warnings.iter().map(ToString::to_string);
-        let rules = self.rules.warnings().into_iter().map(|warning| match warning {
-            Warning::ImplicitMatch { .. } => {
-                self.loaded.sources.warning_at("match", None, warning.to_string()).to_string()
-            }
-            _ => warning.to_string(),
+        let rules = self.rules.warnings().into_iter().map(|warning| {
+            let sources = &self.loaded.sources;
+            sources.warning_at(&place_of(&warning), None, warning.to_string()).to_string()
         });
         config.chain(rules).collect()
     }
@@ -99,27 +98,22 @@ fn labels(config: &Config) -> ExtraLabels {
 }
 
 fn compile(loaded: &Loaded) -> Result<RuleSet, Failure> {
-    let config = &loaded.config;
-    let rules = &config.rules;
-    let rules = RuleSpec {
-        pid: rules.target_pid.map(|pid| pid.0),
-        pids: rules.target_pids.iter().map(|pid| pid.0).collect(),
-        process_names: rules.target_process_names.clone(),
-        executables: rules.target_executables.clone(),
-        container_ids: rules.target_container_ids.clone(),
-        exclude_process_names: rules.exclude_process_names.clone(),
-        exclude_executables: rules.exclude_executables.clone(),
-        exclude_container_ids: rules.exclude_container_ids.clone(),
-        match_mode: rules.match_types.map(|mode| match mode {
-            Match::Any => MatchMode::Any,
-            Match::All => MatchMode::All,
-        }),
-        ..RuleSpec::default()
-    };
-    let spec = TargetingSpec { rules, profile_self: config.profile_self, ..TargetingSpec::default() };
-    let rules = RuleSet::compile(spec);
+    let rules = RuleSet::compile(targeting(&loaded.config));
     let rules = rules.map_err(|errors| Failure::message(Status::Usage, bad_rules(loaded, &errors)))?;
     Ok(rules.at(SystemTime::now()))
+}
+
+/// The key by which something about a target can be put right, or found.
+fn place_of(warning: &Warning) -> String {
+    let in_target = |target: &TargetId, key: &str| match target.place() {
+        Some(place) => format!("targets[{place}].{key}"),
+        None => "match".to_owned(),
+    };
+    match warning {
+        Warning::ImplicitMatch { target, .. } => in_target(target, "name"),
+        Warning::Ended { target, .. } => in_target(target, "until"),
+        _ => String::new(),
+    }
 }
 
 fn bad_rules(loaded: &Loaded, errors: &[RuleError]) -> String {
