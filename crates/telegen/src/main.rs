@@ -15,6 +15,7 @@ mod logging;
 mod manual;
 mod metrics;
 mod output;
+mod pods;
 mod privileges;
 mod process_metrics;
 mod record;

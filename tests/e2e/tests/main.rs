@@ -29,6 +29,7 @@ mod output_file;
 mod permissions;
 mod pid_namespace;
 mod pid_reuse;
+mod pods;
 mod privileges;
 mod selection;
 mod short_lives;

@@ -6,6 +6,7 @@ use super::drain;
 use super::waker::{Inbox, Sender, channel};
 use crate::containers::Containers;
 use crate::metrics::Metrics;
+use crate::pods::{pod_again, pod_of};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -80,7 +81,7 @@ impl Lifecycle {
         let ring = kernel.event_ring()?;
         let limits = telegen_select::Limits { max_targets: parts.max_targets };
         let own = Pid(std::process::id());
-        let with_containers = parts.rules.needs_container();
+        let (with_containers, with_pods) = (parts.rules.needs_container(), parts.rules.needs_pod());
         let selector = Selector::new(parts.rules.at(SystemTime::now()), own, limits);
         let selection = selector.selection();
         let kernel_threads = Arc::new(AtomicUsize::new(0));
@@ -101,6 +102,7 @@ impl Lifecycle {
                     kernel_threads: counted,
                     prepare: 0,
                     with_containers,
+                    with_pods,
                 }
                 .run(&inbox, ready)
             });
@@ -133,6 +135,8 @@ struct Owner {
     prepare: usize,
     /// Whether rules need the container of every process. It is a label of targets in any case.
     with_containers: bool,
+    /// Whether rules need the pod of every process.
+    with_pods: bool,
 }
 
 impl Owner {
@@ -198,12 +202,13 @@ impl Owner {
         loop {
             match inbox.take() {
                 Ok(Command::Reload(rules)) => {
-                    if rules.needs_container() && !self.with_containers {
+                    let asks_more = rules.needs_container() && !self.with_containers
+                        || rules.needs_pod() && !self.with_pods;
+                    (self.with_containers, self.with_pods) = (rules.needs_container(), rules.needs_pod());
+                    if asks_more {
                         // The new rules must not take what nobody has asked for yet for what is not there.
-                        self.with_containers = true;
                         self.scan()?;
                     }
-                    self.with_containers = rules.needs_container();
                     let mut out = Vec::new();
                     self.selector.reload(rules.at(SystemTime::now()), &mut out);
                     self.carry_out(out, &[])?;
@@ -267,6 +272,10 @@ impl Owner {
         complete(&mut facts, known.map(|known| &**known), with_argv0);
         let before = known.and_then(|known| known.container.clone());
         facts.container = if self.with_containers { containers.of(&scanned, before) } else { before };
+        facts.pod = match known {
+            known if self.with_pods => pod_again(&facts, known.map(|known| &**known)),
+            known => known.map(|known| known.pod.clone()).unwrap_or_default(),
+        };
         Observed { facts, token: scanned.token, key: scanned.key, standing: standing(scanned.state) }
     }
 
@@ -301,22 +310,29 @@ impl Owner {
         Some(match event.kind {
             EventKind::Forked { parent } => {
                 let of_parent = self.selector.facts(parent).cloned();
-                let (executable, argv0, container) = match of_parent.as_deref() {
-                    Some(facts) => (facts.executable.clone(), facts.argv0.clone(), facts.container.clone()),
-                    None => (None, None, None),
+                let (executable, argv0) = match of_parent.as_deref() {
+                    Some(facts) => (facts.executable.clone(), facts.argv0.clone()),
+                    None => (None, None),
                 };
                 let mut child = observe(&event, executable, argv0);
-                // A child begins in its parent's control group, unless it was cloned into another.
-                child.facts.container = container;
+                if let Some(parent) = of_parent {
+                    // A child begins in its parent's control group, unless it was cloned into another.
+                    (child.facts.container, child.facts.pod) = (parent.container.clone(), parent.pod.clone());
+                }
                 telegen_select::Event::Forked { child, parent }
             }
             EventKind::Execed { ref executable, ref argv0 } => {
                 let mut observed = observe(&event, executable.clone(), argv0.clone());
-                let before =
-                    self.selector.facts_of(event.process.id).and_then(|facts| facts.container.clone());
+                let before = self.selector.facts_of(event.process.id);
+                let (container, pod) = match before {
+                    Some(facts) => (facts.container.clone(), facts.pod.clone()),
+                    None => (None, PodFacts::InNone),
+                };
                 // A runtime has put itself into the container's control group before it becomes its program.
-                observed.facts.container =
-                    if self.with_containers { container_of(&observed.facts, before) } else { before };
+                let facts = &mut observed.facts;
+                facts.container =
+                    if self.with_containers { container_of(facts, container) } else { container };
+                facts.pod = if self.with_pods { pod_of(facts, &pod) } else { pod };
                 telegen_select::Event::Execed(observed)
             }
             EventKind::Renamed => telegen_select::Event::Renamed { token, comm: event.comm },
