@@ -1,7 +1,7 @@
 //! From the tree to a [`Config`], by the table of keys, with everything that is wrong on the way.
 
 use crate::diagnostic::{Collector, Diagnostic, Place, Severity};
-use crate::keys::{self, Key, Meaning, RENAMED};
+use crate::keys::{CONFIG, Key, Meaning, RENAMED, Table, join};
 use crate::nearest::nearest;
 use crate::source::{Source, Span, shown};
 use crate::sources::KeySpans;
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Checked {
     pub(crate) config: Config,
     pub(crate) warnings: Vec<Diagnostic>,
-    pub(crate) spans: BTreeMap<&'static str, KeySpans>,
+    pub(crate) spans: BTreeMap<String, KeySpans>,
 }
 
 /// The one key of the root.
@@ -26,26 +26,45 @@ pub(crate) fn check(
     root: Option<&Node<'_>>,
     found: Collector,
 ) -> Result<Checked, Diagnostics> {
-    let mut checker = Checker { source, found, config: Config::default(), spans: BTreeMap::new() };
+    let mut checker = Checker { source, found, spans: BTreeMap::new() };
+    let mut config = Config::default();
     if let Some(root) = root {
-        checker.root(root);
+        checker.root(root, &mut config);
     }
-    checker.whole();
+    checker.whole(&config);
     let warnings = checker.found.finish()?;
-    Ok(Checked { config: checker.config, warnings, spans: checker.spans })
+    Ok(Checked { config, warnings, spans: checker.spans })
 }
 
-struct Checker<'s, 'a> {
+/// A mapping whose keys a table knows, and its path: empty for the root's only one.
+pub(crate) struct Mapping<R: 'static> {
+    pub(crate) table: &'static Table<R>,
+    pub(crate) path: String,
+}
+
+impl<R> Mapping<R> {
+    /// The whole path of what stands at a path within it.
+    fn join(&self, path: &str) -> String {
+        if path.is_empty() { self.path.clone() } else { join(&self.path, path) }
+    }
+
+    /// A section of it as the user knows it.
+    fn name(&self, section: &str) -> String {
+        let path = self.join(section);
+        if path.is_empty() { format!("`{ROOT}`") } else { format!("`{path}`") }
+    }
+}
+
+pub(crate) struct Checker<'s, 'a> {
     source: &'s Source<'a>,
     found: Collector,
-    config: Config,
-    spans: BTreeMap<&'static str, KeySpans>,
+    spans: BTreeMap<String, KeySpans>,
 }
 
 impl Checker<'_, '_> {
-    fn root(&mut self, root: &Node<'_>) {
+    fn root(&mut self, root: &Node<'_>, config: &mut Config) {
         match &root.value {
-            Value::Map(entries) => entries.iter().for_each(|entry| self.root_entry(entry)),
+            Value::Map(entries) => entries.iter().for_each(|entry| self.root_entry(entry, config)),
             Value::Faulty => {}
             _ if root.is_null() => {}
             _ => {
@@ -58,9 +77,10 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn root_entry(&mut self, entry: &Entry<'_>) {
+    fn root_entry(&mut self, entry: &Entry<'_>, config: &mut Config) {
+        let mapping = Mapping { table: &CONFIG, path: String::new() };
         match &*entry.key {
-            ROOT => self.section("", &entry.value),
+            ROOT => self.section(&mapping, "", &entry.value, config),
             "profiling" => self.renamed_root(entry.key_span, "profiling"),
             "agent" => match agent_profiling(&entry.value) {
                 Some(span) => self.renamed_root(span, "agent.profiling"),
@@ -78,7 +98,7 @@ impl Checker<'_, '_> {
     fn unknown_root(&mut self, entry: &Entry<'_>) {
         let key = &*entry.key;
         let message = format!("unknown key `{}`: the root of a configuration is `{ROOT}`", shown(key));
-        let belongs = !matches!(keys::meaning_of(key), Meaning::Unknown);
+        let belongs = !matches!(CONFIG.meaning_of(key), Meaning::Unknown);
         let help = if belongs {
             Some(format!("`{key}` belongs below `{ROOT}:`"))
         } else {
@@ -87,80 +107,90 @@ impl Checker<'_, '_> {
         self.error(entry.key_span, message, "unknown key", help);
     }
 
-    /// Reads what stands below a section; the empty path is that of the root's only section.
-    fn section(&mut self, path: &str, node: &Node<'_>) {
+    /// Reads what stands below a section of a mapping; the empty path is that of the mapping itself.
+    pub(crate) fn section<R>(&mut self, of: &Mapping<R>, path: &str, node: &Node<'_>, root: &mut R) {
         match &node.value {
-            Value::Map(entries) => entries.iter().for_each(|entry| self.entry(path, entry)),
+            Value::Map(entries) => entries.iter().for_each(|entry| self.entry(of, path, entry, root)),
             Value::Faulty => {}
             _ if node.is_null() => {}
             _ => {
-                let keys: Vec<&str> = keys::children(path).collect();
-                let message = format!("{} is a section of keys, but this is {}", name(path), node.describe());
+                let keys: Vec<&str> = of.table.children(path).collect();
+                let message =
+                    format!("{} is a section of keys, but this is {}", of.name(path), node.describe());
                 self.error(node.span, message, "", [format!("its keys are {}", listed(&keys, "and"))]);
             }
         }
     }
 
-    fn entry(&mut self, section: &str, entry: &Entry<'_>) {
-        let path = keys::join(section, &entry.key);
-        match keys::meaning_of(&path) {
-            Meaning::Key(key) => self.value(key, entry),
-            Meaning::Section => self.section(&path, &entry.value),
+    fn entry<R>(&mut self, of: &Mapping<R>, section: &str, entry: &Entry<'_>, root: &mut R) {
+        let path = join(section, &entry.key);
+        match of.table.meaning_of(&path) {
+            Meaning::Key(key) => self.value(of, key, entry, root),
+            Meaning::Section => self.section(of, &path, &entry.value, root),
             Meaning::Later => {
                 let message = format!("`{path}` is not in this version yet");
                 let help = "leave it out: what this version cannot do, it does not pretend to do".to_owned();
                 self.error(entry.key_span, message, "not yet", [help]);
             }
-            Meaning::Unknown => self.unknown(section, entry),
+            Meaning::Unknown => self.unknown(of, section, entry),
         }
     }
 
-    fn unknown(&mut self, section: &str, entry: &Entry<'_>) {
+    fn unknown<R>(&mut self, of: &Mapping<R>, section: &str, entry: &Entry<'_>) {
         let written = &*entry.key;
         if let Some(renamed) = RENAMED.iter().find(|renamed| renamed.old == written) {
             let message = format!("`{written}` is now `{}`", renamed.new);
             return self.error(entry.key_span, message, "old name", [renamed.help.to_owned()]);
         }
-        let message = format!("unknown key `{}` in {}", shown(written), name(section));
-        self.error(entry.key_span, message, "unknown key", [suggestion(section, written)]);
+        let message = format!("unknown key `{}` in {}", shown(written), of.name(section));
+        self.error(entry.key_span, message, "unknown key", [suggestion(of, section, written)]);
     }
 
-    fn value(&mut self, key: &'static Key, entry: &Entry<'_>) {
+    fn value<R>(&mut self, of: &Mapping<R>, key: &'static Key<R>, entry: &Entry<'_>, root: &mut R) {
         let node = &entry.value;
+        let path = of.join(key.path);
         if node.value == Value::Faulty {
             return;
         }
-        if is_empty(node) && key.setting.may_be_empty() {
-            let message = format!("`{}` is empty, which counts as absent", key.path);
-            return self.warning(entry.key_span, message);
+        if key.setting.is_absent(node) {
+            return self.warning(entry.key_span, format!("`{path}` is empty, which counts as absent"));
         }
         if node.is_null() {
-            let message = format!("`{}` must be {}, but has no value", key.path, key.setting.expected());
-            return self.error(entry.key_span, message, "", [help_on(key)]);
+            let message = format!("`{path}` must be {}, but has no value", key.setting.expected());
+            return self.error(entry.key_span, message, "", [help_on(&path, key)]);
         }
-        match key.setting.read(node, &mut self.config) {
-            Ok(()) => drop(self.spans.insert(key.path, KeySpans::new(entry))),
-            Err(faults) => faults.into_iter().for_each(|fault| self.fault(key, fault)),
+        match key.setting.read_entry(self, &path, entry, root) {
+            Ok(()) => {
+                let spans = KeySpans::new(entry, key.setting.entries(node));
+                self.spans.insert(path, spans);
+            }
+            Err(faults) => faults.into_iter().for_each(|fault| self.fault(&path, key, fault)),
         }
     }
 
-    fn fault(&mut self, key: &Key, fault: Fault) {
-        let help = fault.help.unwrap_or_else(|| help_on(key));
-        let message = format!("`{}{}` {}", key.path, fault.part, fault.what);
+    fn fault<R>(&mut self, path: &str, key: &Key<R>, fault: Fault) {
+        let help = fault.help.unwrap_or_else(|| help_on(path, key));
+        let message = format!("`{path}{}` {}", fault.part, fault.what);
         self.error(fault.span, message, &fault.label, [help]);
     }
 
     /// What no key by itself can say.
-    fn whole(&mut self) {
-        if self.config.enabled
-            && !self.config.cpu.enabled
+    fn whole(&mut self, config: &Config) {
+        if config.enabled
+            && !config.cpu.enabled
             && let Some(spans) = self.spans.get("cpu.enabled")
         {
             self.warning(spans.key, "no type of profile is enabled, so nothing will be profiled".to_owned());
         }
     }
 
-    fn error(&mut self, span: Span, message: String, label: &str, help: impl IntoIterator<Item = String>) {
+    pub(crate) fn error(
+        &mut self,
+        span: Span,
+        message: String,
+        label: &str,
+        help: impl IntoIterator<Item = String>,
+    ) {
         let source = self.source;
         self.found.error(span.start, || {
             let place = Place::Line(source.excerpt(span));
@@ -182,43 +212,32 @@ fn agent_profiling(agent: &Node<'_>) -> Option<Span> {
     entries.iter().find(|entry| entry.key == "profiling").map(|entry| entry.key_span)
 }
 
-fn is_empty(node: &Node<'_>) -> bool {
-    match &node.value {
-        Value::List(list) => list.is_empty(),
-        Value::Map(entries) => entries.is_empty(),
-        Value::Scalar(_) => node.is_null(),
-        Value::Faulty => false,
-    }
-}
-
-fn help_on(key: &Key) -> String {
-    format!("`{}`: {}", key.path, key.meaning)
+fn help_on<R>(path: &str, key: &Key<R>) -> String {
+    format!("`{path}`: {}", key.meaning)
 }
 
 /// The key that was meant, or else all keys that could be.
-fn suggestion(section: &str, written: &str) -> String {
-    let here = keys::children(section);
-    if let Some(meant) = nearest(written, here.chain(keys::later_children(section))) {
-        let path = keys::join(section, meant);
-        let later = matches!(keys::meaning_of(&path), Meaning::Later);
+fn suggestion<R>(of: &Mapping<R>, section: &str, written: &str) -> String {
+    let table = of.table;
+    let here = || table.children(section);
+    // The flat keys have a prefix that those of a named target do not have.
+    let with_prefix = format!("target_{written}");
+    let without_prefix = written.strip_prefix("target_").unwrap_or(written);
+    if let Some(meant) = here().find(|key| *key == with_prefix || *key == without_prefix) {
+        return format!("did you mean `{meant}`?");
+    }
+    if let Some(meant) = nearest(written, here().chain(table.later_children(section))) {
+        let later = matches!(table.meaning_of(&join(section, meant)), Meaning::Later);
         let later = if later { " It is not in this version yet" } else { "" };
         return format!("did you mean `{meant}`?{later}");
     }
-    let elsewhere: Vec<&str> = keys::KEYS
-        .iter()
-        .map(|key| key.path)
-        .filter(|path| path.rsplit('.').next() == Some(written))
-        .collect();
+    let elsewhere: Vec<&str> =
+        table.keys().map(|key| key.path).filter(|path| path.rsplit('.').next() == Some(written)).collect();
     if !elsewhere.is_empty() && elsewhere.len() <= 4 {
         return format!("did you mean {}?", listed(&elsewhere, "or"));
     }
-    let keys: Vec<&str> = keys::children(section).collect();
-    format!("the keys of {} are {}", name(section), listed(&keys, "and"))
-}
-
-/// A section as the user knows it.
-fn name(section: &str) -> String {
-    if section.is_empty() { format!("`{ROOT}`") } else { format!("`{section}`") }
+    let keys: Vec<&str> = here().collect();
+    format!("the keys of {} are {}", of.name(section), listed(&keys, "and"))
 }
 
 fn listed(words: &[&str], conjunction: &str) -> String {

@@ -70,6 +70,15 @@ choices! {
         /// A process is profiled if all of them match.
         All = "all",
     }
+    /// What a pod may say of itself by its annotation `telegen.io/profile`.
+    PodAnnotations {
+        /// Nothing.
+        Off = "off",
+        /// `"false"` takes it out.
+        OptOut = "opt_out",
+        /// `"false"` takes it out, `"true"` puts it in unless it is excluded.
+        Both = "both",
+    }
     /// The least important lines that are logged.
     LogLevel {
         /// What has failed.

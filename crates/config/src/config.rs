@@ -1,6 +1,6 @@
 //! The configuration as the rest of the program sees it: values, not text.
 
-use crate::{CoreShare, CpuEvent, LogFormat, LogLevel, Rules};
+use crate::{CoreShare, CpuEvent, LogFormat, LogLevel, PodAnnotations, Rules, Target};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -20,8 +20,12 @@ pub struct Config {
     pub kernel_stacks: bool,
     /// Whether the agent itself may be profiled.
     pub profile_self: bool,
-    /// Which processes are profiled.
+    /// Which processes are profiled: by the flat keys, whose exclusions hold for all targets.
     pub rules: Rules,
+    /// Targets with names, tried one after the other and before the flat keys.
+    pub targets: Vec<Target>,
+    /// Whether pods may say that they want, or do not want, to be profiled.
+    pub pod_annotations: PodAnnotations,
     /// Labels for every sample.
     pub external_labels: BTreeMap<String, String>,
     /// What is listened at.
@@ -97,6 +101,17 @@ impl Cpu {
     pub const SAMPLE_HZ: RangeInclusive<u32> = 1..=10_000;
 }
 
+impl Config {
+    /// Leaves of the rules nothing but what excludes.
+    pub fn drop_includes(&mut self) {
+        self.rules = self.rules.exclusions();
+        self.targets.clear();
+        if self.pod_annotations == PodAnnotations::Both {
+            self.pod_annotations = PodAnnotations::OptOut;
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -106,6 +121,8 @@ impl Default for Config {
             kernel_stacks: true,
             profile_self: false,
             rules: Rules::default(),
+            targets: Vec::new(),
+            pod_annotations: PodAnnotations::Off,
             external_labels: BTreeMap::new(),
             server: Server { health_listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9691)) },
             export: Export {

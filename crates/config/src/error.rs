@@ -27,6 +27,12 @@ pub enum Error {
         /// What is wrong with it, and what would be right.
         reason: &'static str,
     },
+    /// A text that should be a moment is none.
+    #[error("`{text}` is not a moment: write it with its offset from UTC, such as `2026-12-01T12:00:00Z`")]
+    Moment {
+        /// The text, escaped and cut short.
+        text: String,
+    },
     /// A text that should be a share of a core is none.
     #[error("`{text}` is not a share of a core: write it in percent, to a tenth, such as `5%` or `0.5%`")]
     Share {

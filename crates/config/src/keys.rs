@@ -1,34 +1,49 @@
-//! The table of all keys: what may be written, what it means, and where in [`Config`] it goes.
+//! The tables of all keys: what may be written, what it means, and where it goes.
 //!
-//! Checks, suggestions, `config show` and the reference all read this one table. A new key is a field of
-//! [`Config`], its default, and a row here.
+//! Checks, suggestions, `config show` and the reference all read these tables. A new key is a field, its default, and
+//! a row here.
 
+mod rule_keys;
+
+use crate::label_rules::LabelRules;
 use crate::setting::{Checked, Labels, ListOf, Optional, Place, Setting, Single};
-use crate::value::{Address, CpuShare, Directory, Flag, Integer, PidNumber, Size, Text, Time, Unbuilt, Word};
-use crate::{CoreShare, Cpu};
+use crate::target_list::TargetList;
+use crate::value::{
+    Address, CpuShare, Directory, Flag, Integer, Moment, PidNumber, Size, Text, Time, Unbuilt, Word,
+};
+use crate::{Config, CoreShare, Cpu, Target};
+use rule_keys::{CONTAINER_ID, PATTERN, rule_keys};
 use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// One key that has a value of its own.
-pub(crate) struct Key {
-    /// Its path below `profiler:`, with dots between.
+pub(crate) struct Key<R: 'static> {
+    /// Its path in the mapping, with dots between.
     pub(crate) path: &'static str,
     /// Its type and its field.
-    pub(crate) setting: &'static dyn Setting,
+    pub(crate) setting: &'static dyn Setting<R>,
     /// What it means.
     pub(crate) meaning: &'static str,
     /// What its absence means, if it has no default value.
     pub(crate) absent: &'static str,
 }
 
+/// All keys that a mapping may have.
+pub(crate) struct Table<R: 'static> {
+    /// Those of one section stand together.
+    groups: &'static [&'static [Key<R>]],
+    /// Keys and sections that are documented, but whose part this version does not have.
+    later: &'static [&'static str],
+}
+
 macro_rules! place {
-    ($($field:ident).+) => {
-        Place { get: |config| &config.$($field).+, get_mut: |config| &mut config.$($field).+ }
+    ($root:ty; $($field:ident).+) => {
+        Place { get: |root: &$root| &root.$($field).+, get_mut: |root: &mut $root| &mut root.$($field).+ }
     };
 }
 
-const fn key(path: &'static str, setting: &'static dyn Setting, meaning: &'static str) -> Key {
+const fn key<R>(path: &'static str, setting: &'static dyn Setting<R>, meaning: &'static str) -> Key<R> {
     Key { path, setting, meaning, absent: "" }
 }
 
@@ -36,26 +51,28 @@ const ONE_SECOND: Duration = Duration::from_secs(1);
 const ONE_HOUR: Duration = Duration::from_secs(3_600);
 const ONE_YEAR: Duration = Duration::from_secs(365 * 86_400);
 const WAITS: RangeInclusive<Duration> = Duration::ZERO..=ONE_HOUR;
-const PATTERN: Text = Text("a glob");
-const CONTAINER_ID: Text = Text("a container id, or its first 12 digits or more");
 
-/// All keys, those of one section together.
-pub(crate) static KEYS: &[Key] = &[
-    key("enabled", &Single(Flag, place!(enabled)), "whether anything is profiled at all: the kill switch"),
+/// Keys in front of the flat ones of rules.
+static BEFORE_RULES: &[Key<Config>] = &[
+    key(
+        "enabled",
+        &Single(Flag, place!(Config; enabled)),
+        "whether anything is profiled at all: the kill switch",
+    ),
     key(
         "collection_interval",
-        &Single(Time(ONE_SECOND..=ONE_HOUR), place!(collection_interval)),
+        &Single(Time(ONE_SECOND..=ONE_HOUR), place!(Config; collection_interval)),
         "how much time one profile covers",
     ),
-    key("cpu.enabled", &Single(Flag, place!(cpu.enabled)), "whether CPU profiles are made"),
+    key("cpu.enabled", &Single(Flag, place!(Config; cpu.enabled)), "whether CPU profiles are made"),
     key(
         "cpu.sample_rate",
-        &Single(Integer { range: Cpu::SAMPLE_HZ, unit: "Hz" }, place!(cpu.sample_hz)),
+        &Single(Integer { range: Cpu::SAMPLE_HZ, unit: "Hz" }, place!(Config; cpu.sample_hz)),
         "how often each busy CPU is looked at",
     ),
     key(
         "cpu.event",
-        &Single(Word(PhantomData), place!(cpu.event)),
+        &Single(Word(PhantomData), place!(Config; cpu.event)),
         "what ticks: a timer of the kernel, or the CPU's own counter of cycles",
     ),
     key("off_cpu.enabled", &Checked(Unbuilt), "whether profiles of waiting threads are made"),
@@ -74,124 +91,115 @@ pub(crate) static KEYS: &[Key] = &[
     ),
     key("mutex.enabled", &Checked(Unbuilt), "whether profiles of lock contention are made"),
     key("mutex.contention_threshold", &Checked(Time(WAITS)), "the shortest wait that is seen"),
-    key("kernel_stacks", &Single(Flag, place!(kernel_stacks)), "whether stacks have their kernel frames"),
-    key("profile_self", &Single(Flag, place!(profile_self)), "whether the agent itself may be profiled"),
     key(
-        "target_pid",
-        &Optional(PidNumber, place!(rules.target_pid)),
-        "a process to profile, even if it is excluded, until it ends",
+        "kernel_stacks",
+        &Single(Flag, place!(Config; kernel_stacks)),
+        "whether stacks have their kernel frames",
     ),
     key(
-        "target_pids",
-        &ListOf(PidNumber, place!(rules.target_pids)),
-        "processes to profile, even if they are excluded, until they end",
+        "profile_self",
+        &Single(Flag, place!(Config; profile_self)),
+        "whether the agent itself may be profiled",
+    ),
+];
+
+/// Keys behind the flat ones of rules.
+static AFTER_RULES: &[Key<Config>] = &[
+    key(
+        "targets",
+        &TargetList(place!(Config; targets)),
+        "targets with names, tried in this order, the first that says yes owns a process; flat includes come last",
     ),
     key(
-        "target_process_names",
-        &ListOf(PATTERN, place!(rules.target_process_names)),
-        "profile processes with one of these names: comm, base name of the executable or of `argv[0]`",
+        "pod_annotations",
+        &Single(Word(PhantomData), place!(Config; pod_annotations)),
+        "whether pods may take themselves out (`telegen.io/profile: \"false\"`), or also put themselves in (`\"true\"`)",
     ),
-    key(
-        "target_executables",
-        &ListOf(PATTERN, place!(rules.target_executables)),
-        "profile processes that run one of these files; `*` crosses `/`",
-    ),
-    key(
-        "target_container_ids",
-        &ListOf(CONTAINER_ID, place!(rules.target_container_ids)),
-        "profile processes in these containers",
-    ),
-    key(
-        "exclude_process_names",
-        &ListOf(PATTERN, place!(rules.exclude_process_names)),
-        "never profile processes with one of these names",
-    ),
-    key(
-        "exclude_executables",
-        &ListOf(PATTERN, place!(rules.exclude_executables)),
-        "never profile processes that run one of these files",
-    ),
-    key(
-        "exclude_container_ids",
-        &ListOf(CONTAINER_ID, place!(rules.exclude_container_ids)),
-        "never profile processes in these containers",
-    ),
-    Key {
-        path: "match",
-        setting: &Optional(Word(PhantomData), place!(rules.match_types)),
-        meaning: "whether a process needs to match one type of `target_` key or all types",
-        absent: "any",
-    },
-    key("external_labels", &Labels(place!(external_labels)), "labels for every sample"),
+    key("external_labels", &Labels(place!(Config; external_labels)), "labels for every sample"),
     key(
         "server.health_listen",
-        &Single(Address, place!(server.health_listen)),
+        &Single(Address, place!(Config; server.health_listen)),
         "where probes and scrapers find `/healthz`, `/readyz` and `/metrics`",
     ),
     key(
         "export.files.directory",
-        &Optional(Directory, place!(export.files.directory)),
+        &Optional(Directory, place!(Config; export.files.directory)),
         "the directory that profiles are written to; without it, none are",
     ),
     key(
         "export.files.max_size",
-        &Single(Size(1 << 10..=16 << 40), place!(export.files.max_size_bytes)),
+        &Single(Size(1 << 10..=16 << 40), place!(Config; export.files.max_size_bytes)),
         "the most that the files may take together; the oldest go first",
     ),
     key(
         "export.files.max_age",
-        &Single(Time(ONE_SECOND..=ONE_YEAR), place!(export.files.max_age)),
+        &Single(Time(ONE_SECOND..=ONE_YEAR), place!(Config; export.files.max_age)),
         "how long a file stays",
     ),
     Key {
         path: "limits.memory",
-        setting: &Optional(Size(32 << 20..=1 << 40), place!(limits.memory_bytes)),
+        setting: &Optional(Size(32 << 20..=1 << 40), place!(Config; limits.memory_bytes)),
         meaning: "the most memory that the agent, and the kernel for it, may take; caches shrink first, then targets are let go",
         absent: "80% of the memory limit of its control group, 256MiB if there is none",
     },
     key(
         "limits.cpu",
-        &Single(CpuShare(CoreShare::from_percent(1)..=CoreShare::from_percent(10_000)), place!(limits.cpu)),
+        &Single(
+            CpuShare(CoreShare::from_percent(1)..=CoreShare::from_percent(10_000)),
+            place!(Config; limits.cpu),
+        ),
         "the most CPU time that the agent may take; before it takes more, it samples less often",
     ),
     key(
         "limits.max_targets",
-        &Single(Integer { range: 1..=1_000_000, unit: "processes" }, place!(limits.max_targets)),
+        &Single(Integer { range: 1..=1_000_000, unit: "processes" }, place!(Config; limits.max_targets)),
         "the most processes that are profiled at once",
     ),
     key(
         "limits.max_stack_depth",
-        &Single(Integer { range: 1..=512, unit: "frames" }, place!(limits.max_stack_depth)),
+        &Single(Integer { range: 1..=512, unit: "frames" }, place!(Config; limits.max_stack_depth)),
         "the most frames of a stack; a longer one ends in `[truncated]`",
     ),
     key(
         "log.level",
-        &Single(Word(PhantomData), place!(log.level)),
+        &Single(Word(PhantomData), place!(Config; log.level)),
         "the least important lines that are logged",
     ),
-    key("log.format", &Single(Word(PhantomData), place!(log.format)), "how log lines look"),
+    key("log.format", &Single(Word(PhantomData), place!(Config; log.format)), "how log lines look"),
 ];
 
+static FLAT_RULES: &[Key<Config>] = rule_keys!(Config, "target_", rules);
+
+/// All keys below `profiler:`.
+pub(crate) static CONFIG: Table<Config> =
+    Table { groups: &[BEFORE_RULES, FLAT_RULES, AFTER_RULES], later: LATER };
+
+static TARGET_NAME: &[Key<Target>] = &[key(
+    "name",
+    &Single(Text("a name of letters, digits, `-`, `_` and `.`"), place!(Target; name)),
+    "what the target is called: the label `target` of its samples",
+)];
+
+static TARGET_SETTINGS: &[Key<Target>] = &[
+    key(
+        "until",
+        &Optional(Moment, place!(Target; until)),
+        "from when on the target selects nothing any more",
+    ),
+    Key {
+        path: "cpu.sample_rate",
+        setting: &Optional(Integer { range: Cpu::SAMPLE_HZ, unit: "Hz" }, place!(Target; sample_hz)),
+        meaning: "how often a busy CPU is looked at while it runs this target",
+        absent: "cpu.sample_rate",
+    },
+];
+
+/// All keys of a named target.
+pub(crate) static TARGET: Table<Target> =
+    Table { groups: &[TARGET_NAME, rule_keys!(Target, "", rules), TARGET_SETTINGS], later: &[] };
+
 /// Keys and sections that are documented, but whose part this version does not have.
-pub(crate) static LATER: &[&str] = &[
-    "targets",
-    "target_namespaces",
-    "target_deployments",
-    "target_daemonsets",
-    "target_statefulsets",
-    "target_jobs",
-    "target_cronjobs",
-    "target_pods",
-    "target_labels",
-    "exclude_namespaces",
-    "exclude_deployments",
-    "exclude_daemonsets",
-    "exclude_statefulsets",
-    "exclude_jobs",
-    "exclude_cronjobs",
-    "exclude_pods",
-    "exclude_labels",
-    "pod_annotations",
+static LATER: &[&str] = &[
     "pod_labels",
     "kubernetes",
     "symbols",
@@ -233,35 +241,41 @@ pub(crate) static RENAMED: &[Renamed] = &[
 ];
 
 /// What a path stands for.
-pub(crate) enum Meaning {
-    Key(&'static Key),
+pub(crate) enum Meaning<R: 'static> {
+    Key(&'static Key<R>),
     Section,
     Later,
     Unknown,
 }
 
-/// What stands under a path below `profiler:`; the empty path is that section itself.
-pub(crate) fn meaning_of(path: &str) -> Meaning {
-    if let Some(key) = KEYS.iter().find(|key| key.path == path) {
-        Meaning::Key(key)
-    } else if children(path).next().is_some() {
-        Meaning::Section
-    } else if LATER.contains(&path) {
-        Meaning::Later
-    } else {
-        Meaning::Unknown
+impl<R> Table<R> {
+    /// All keys, in the order in which they are shown.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'static Key<R>> + use<R> {
+        self.groups.iter().copied().flatten()
     }
-}
 
-/// The names that may stand directly in a section, each once.
-pub(crate) fn children(section: &str) -> impl Iterator<Item = &'static str> {
-    let paths = KEYS.iter().map(|key| key.path);
-    direct_children(paths, section)
-}
+    /// What stands under a path; the empty path is the mapping itself.
+    pub(crate) fn meaning_of(&self, path: &str) -> Meaning<R> {
+        if let Some(key) = self.keys().find(|key| key.path == path) {
+            Meaning::Key(key)
+        } else if self.children(path).next().is_some() {
+            Meaning::Section
+        } else if self.later.contains(&path) {
+            Meaning::Later
+        } else {
+            Meaning::Unknown
+        }
+    }
 
-/// The names that may stand directly in a section in a later version.
-pub(crate) fn later_children(section: &str) -> impl Iterator<Item = &'static str> {
-    direct_children(LATER.iter().copied(), section)
+    /// The names that may stand directly in a section, each once.
+    pub(crate) fn children(&self, section: &str) -> impl Iterator<Item = &'static str> {
+        direct_children(self.keys().map(|key| key.path), section)
+    }
+
+    /// The names that may stand directly in a section in a later version.
+    pub(crate) fn later_children(&self, section: &str) -> impl Iterator<Item = &'static str> {
+        direct_children(self.later.iter().copied(), section)
+    }
 }
 
 fn direct_children(
@@ -292,8 +306,8 @@ mod tests {
 
     #[test]
     fn no_key_is_there_twice_nor_also_a_section() {
-        let paths: BTreeSet<_> = KEYS.iter().map(|key| key.path).chain(LATER.iter().copied()).collect();
-        assert_eq!(paths.len(), KEYS.len() + LATER.len());
+        let paths: BTreeSet<_> = CONFIG.keys().map(|key| key.path).chain(LATER.iter().copied()).collect();
+        assert_eq!(paths.len(), CONFIG.keys().count() + LATER.len());
         for path in &paths {
             let below = format!("{path}.");
             assert!(!paths.iter().any(|other| other.starts_with(&below)), "{path}");
@@ -303,7 +317,7 @@ mod tests {
     #[test]
     fn keys_of_a_section_stand_together() {
         for section in ["", "cpu", "server", "export", "export.files", "limits", "log"] {
-            let names: Vec<_> = children(section).collect();
+            let names: Vec<_> = CONFIG.children(section).collect();
             assert_eq!(names.len(), names.iter().collect::<BTreeSet<_>>().len(), "{section}: {names:?}");
         }
     }
@@ -311,14 +325,17 @@ mod tests {
     #[test]
     fn what_replaces_an_old_key_is_a_key() {
         for renamed in RENAMED {
-            assert!(matches!(meaning_of(renamed.new), Meaning::Key(_)), "{}", renamed.new);
+            assert!(matches!(CONFIG.meaning_of(renamed.new), Meaning::Key(_)), "{}", renamed.new);
         }
     }
 
     #[test]
-    fn includes_are_keys() {
-        for path in Rules::INCLUDES {
-            assert!(matches!(meaning_of(path), Meaning::Key(_)), "{path}");
+    fn every_list_of_rules_is_a_key_of_the_file_and_of_a_target() {
+        for list in Rules::INCLUDES.iter().chain(Rules::EXCLUSIONS) {
+            assert!(matches!(CONFIG.meaning_of(list.key), Meaning::Key(_)), "{}", list.key);
+            let in_target = list.key.strip_prefix("target_").unwrap_or(list.key);
+            assert!(matches!(TARGET.meaning_of(in_target), Meaning::Key(_)), "{in_target}");
         }
+        assert_eq!(TARGET.keys().count(), FLAT_RULES.len() + 3);
     }
 }

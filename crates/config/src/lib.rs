@@ -2,8 +2,8 @@
 //!
 //! # Design constraints
 //!
-//! * One table of keys says what may be written. Checks, suggestions, `config show` and the reference read it,
-//!   so that none of them can know a key that another does not.
+//! * One table of keys, and one for named targets, say what may be written. Checks, suggestions, `config show` and
+//!   the reference read them, so that none of these can know a key that another does not.
 //! * Whatever is wrong is said at once, each with its file, line, column, a caret, and what would be right.
 //!   A key that is not understood is an error and never passed over; so is one whose part is not built.
 //! * Any bytes may come in. A file has at most [`MAX_FILE_BYTES`], nesting is bounded, aliases are refused (with
@@ -20,7 +20,9 @@ mod diagnostic;
 mod duration;
 mod error;
 mod keys;
+mod label_rules;
 mod load;
+mod moment;
 mod nearest;
 mod quote;
 mod rules;
@@ -29,17 +31,19 @@ mod show;
 mod size;
 mod source;
 mod sources;
+mod target_list;
 mod value;
 mod yaml;
 
-pub use choice::{CpuEvent, LogFormat, LogLevel, Match};
+pub use choice::{CpuEvent, LogFormat, LogLevel, Match, PodAnnotations};
 pub use config::{Config, Cpu, Export, Files, Limits, Log, Server};
 pub use core_share::CoreShare;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use duration::{format_duration, parse_duration};
 pub use error::Error;
 pub use load::{Loaded, MAX_FILE_BYTES, load, parse};
-pub use rules::{Overrides, Rules};
+pub use moment::{format_moment, parse_moment};
+pub use rules::{LabelRule, Rules, Target};
 pub use show::reference;
 pub use size::{format_size, parse_size};
 pub use sources::Sources;

@@ -3,7 +3,7 @@
 use crate::check::check;
 use crate::diagnostic::{Collector, Diagnostic, Place, Severity};
 use crate::source::{Source, Span};
-use crate::{Config, Error, Overrides, Sources, yaml};
+use crate::{Config, Error, Rules, Sources, yaml};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -23,10 +23,15 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Puts rules from the command line over those of the file; see [`Rules::overridden`](crate::Rules::overridden).
-    pub fn override_rules(&mut self, overrides: &Overrides) {
-        self.config.rules = self.config.rules.overridden(overrides);
-        self.sources.override_by(overrides);
+    /// Puts rules from the command line over those of the file: includes replace all includes, named targets among
+    /// them; exclusions are added.
+    pub fn override_rules(&mut self, flags: &Rules) {
+        let config = &mut self.config;
+        if flags.has_includes() {
+            config.drop_includes();
+        }
+        config.rules = config.rules.overridden(flags);
+        self.sources.override_by(flags);
     }
 }
 

@@ -1,30 +1,50 @@
-//! A type and a field of [`Config`] together: a setting.
+//! A type and a field together: a setting.
 
-use crate::Config;
-use crate::source::shown;
+use crate::check::Checker;
+use crate::source::{Span, shown};
 use crate::value::{Fault, Text, Type};
-use crate::yaml::{Node, Value};
+use crate::yaml::{Entry, Node, Value};
 use std::collections::BTreeMap;
 
-/// Reads and writes one field of [`Config`].
-pub(crate) trait Setting: Sync {
+/// Reads and writes one field of an `R`, which is all that a table of keys describes.
+pub(crate) trait Setting<R>: Sync {
     /// What is right, such as "an integer from 1 to 10000".
     fn expected(&self) -> String;
 
     /// Reads a value into its field; if some of it is wrong, the field is left alone.
-    fn read(&self, node: &Node<'_>, config: &mut Config) -> Result<(), Vec<Fault>>;
+    fn read(&self, node: &Node<'_>, root: &mut R) -> Result<(), Vec<Fault>>;
+
+    /// Reads the value of an entry, whose path is `path`, into its field.
+    fn read_entry(
+        &self,
+        _: &mut Checker<'_, '_>,
+        _path: &str,
+        entry: &Entry<'_>,
+        root: &mut R,
+    ) -> Result<(), Vec<Fault>> {
+        self.read(&entry.value, root)
+    }
 
     /// The field's value as YAML.
-    fn write(&self, config: &Config) -> Written;
+    fn write(&self, root: &R) -> Written;
 
     /// Whether this build has what is set here.
     fn is_built(&self) -> bool {
         true
     }
 
-    /// Whether nothing, or an empty list or mapping, means that the key is not there.
-    fn may_be_empty(&self) -> bool {
+    /// Whether a value, such as an empty list, means that the key is not there.
+    fn is_absent(&self, _: &Node<'_>) -> bool {
         false
+    }
+
+    /// Where the entries of a value stand that has some.
+    fn entries(&self, node: &Node<'_>) -> Vec<Span> {
+        match &node.value {
+            Value::List(nodes) => nodes.iter().map(|node| node.span).collect(),
+            Value::Map(entries) => entries.iter().map(|entry| entry.value.span).collect(),
+            Value::Scalar(_) | Value::Faulty => Vec::new(),
+        }
     }
 }
 
@@ -34,70 +54,80 @@ pub(crate) enum Written {
     /// There is none.
     Absent,
     Scalar(String),
-    /// At least one.
+    /// At least one, each of one line or several.
     List(Vec<String>),
     /// At least one.
     Map(Vec<(String, String)>),
 }
 
-/// A field of [`Config`].
-pub(crate) struct Place<T> {
-    pub(crate) get: fn(&Config) -> &T,
-    pub(crate) get_mut: fn(&mut Config) -> &mut T,
+/// A field.
+pub(crate) struct Place<R, T> {
+    pub(crate) get: fn(&R) -> &T,
+    pub(crate) get_mut: fn(&mut R) -> &mut T,
+}
+
+/// Whether a value is a list or a mapping without entries, or nothing at all.
+pub(crate) fn is_empty(node: &Node<'_>) -> bool {
+    match &node.value {
+        Value::List(list) => list.is_empty(),
+        Value::Map(entries) => entries.is_empty(),
+        Value::Scalar(_) => node.is_null(),
+        Value::Faulty => false,
+    }
 }
 
 /// A value that is always there.
-pub(crate) struct Single<T: Type>(pub(crate) T, pub(crate) Place<T::Value>);
+pub(crate) struct Single<R, T: Type>(pub(crate) T, pub(crate) Place<R, T::Value>);
 
 /// A value that may be absent.
-pub(crate) struct Optional<T: Type>(pub(crate) T, pub(crate) Place<Option<T::Value>>);
+pub(crate) struct Optional<R, T: Type>(pub(crate) T, pub(crate) Place<R, Option<T::Value>>);
 
 /// Any number of values.
-pub(crate) struct ListOf<T: Type>(pub(crate) T, pub(crate) Place<Vec<T::Value>>);
+pub(crate) struct ListOf<R, T: Type>(pub(crate) T, pub(crate) Place<R, Vec<T::Value>>);
 
 /// Texts by name.
-pub(crate) struct Labels(pub(crate) Place<BTreeMap<String, String>>);
+pub(crate) struct Labels<R>(pub(crate) Place<R, BTreeMap<String, String>>);
 
 /// A value that is checked and then forgotten: it belongs to something that this build does not have, and that
 /// may be described as long as it is switched off.
 pub(crate) struct Checked<T: Type>(pub(crate) T);
 
-impl<T: Type + Sync> Setting for Single<T> {
+impl<R, T: Type + Sync> Setting<R> for Single<R, T> {
     fn expected(&self) -> String {
         self.0.expected()
     }
 
-    fn read(&self, node: &Node<'_>, config: &mut Config) -> Result<(), Vec<Fault>> {
-        *(self.1.get_mut)(config) = self.0.read(node).map_err(|fault| vec![fault])?;
+    fn read(&self, node: &Node<'_>, root: &mut R) -> Result<(), Vec<Fault>> {
+        *(self.1.get_mut)(root) = self.0.read(node).map_err(|fault| vec![fault])?;
         Ok(())
     }
 
-    fn write(&self, config: &Config) -> Written {
-        Written::Scalar(self.0.write((self.1.get)(config)))
+    fn write(&self, root: &R) -> Written {
+        Written::Scalar(self.0.write((self.1.get)(root)))
     }
 }
 
-impl<T: Type + Sync> Setting for Optional<T> {
+impl<R, T: Type + Sync> Setting<R> for Optional<R, T> {
     fn expected(&self) -> String {
         self.0.expected()
     }
 
-    fn read(&self, node: &Node<'_>, config: &mut Config) -> Result<(), Vec<Fault>> {
-        *(self.1.get_mut)(config) = Some(self.0.read(node).map_err(|fault| vec![fault])?);
+    fn read(&self, node: &Node<'_>, root: &mut R) -> Result<(), Vec<Fault>> {
+        *(self.1.get_mut)(root) = Some(self.0.read(node).map_err(|fault| vec![fault])?);
         Ok(())
     }
 
-    fn write(&self, config: &Config) -> Written {
-        (self.1.get)(config).as_ref().map_or(Written::Absent, |value| Written::Scalar(self.0.write(value)))
+    fn write(&self, root: &R) -> Written {
+        (self.1.get)(root).as_ref().map_or(Written::Absent, |value| Written::Scalar(self.0.write(value)))
     }
 }
 
-impl<T: Type + Sync> Setting for ListOf<T> {
+impl<R, T: Type + Sync> Setting<R> for ListOf<R, T> {
     fn expected(&self) -> String {
         format!("a list, each entry {}", self.0.expected())
     }
 
-    fn read(&self, node: &Node<'_>, config: &mut Config) -> Result<(), Vec<Fault>> {
+    fn read(&self, node: &Node<'_>, root: &mut R) -> Result<(), Vec<Fault>> {
         let Value::List(nodes) = &node.value else {
             let brackets =
                 matches!(node.value, Value::Scalar(_)).then_some("put it in brackets to make a list: `[…]`");
@@ -113,34 +143,34 @@ impl<T: Type + Sync> Setting for ListOf<T> {
         if !faults.is_empty() {
             return Err(faults);
         }
-        *(self.1.get_mut)(config) = values;
+        *(self.1.get_mut)(root) = values;
         Ok(())
     }
 
-    fn write(&self, config: &Config) -> Written {
-        match (self.1.get)(config).as_slice() {
+    fn write(&self, root: &R) -> Written {
+        match (self.1.get)(root).as_slice() {
             [] => Written::Absent,
             values => Written::List(values.iter().map(|value| self.0.write(value)).collect()),
         }
     }
 
-    fn may_be_empty(&self) -> bool {
-        true
+    fn is_absent(&self, node: &Node<'_>) -> bool {
+        is_empty(node)
     }
 }
 
-impl Labels {
+impl<R> Labels<R> {
     /// YAML allows no more than 1024 characters for a key without further ado; no label is named so.
     const LONGEST_NAME: usize = 128;
     const VALUE: Text = Text("a string");
 }
 
-impl Setting for Labels {
+impl<R> Setting<R> for Labels<R> {
     fn expected(&self) -> String {
         "a mapping of names to strings".into()
     }
 
-    fn read(&self, node: &Node<'_>, config: &mut Config) -> Result<(), Vec<Fault>> {
+    fn read(&self, node: &Node<'_>, root: &mut R) -> Result<(), Vec<Fault>> {
         let Value::Map(entries) = &node.value else {
             return Err(vec![Fault::wrong(node, &self.expected(), None)]);
         };
@@ -158,12 +188,12 @@ impl Setting for Labels {
         if !faults.is_empty() {
             return Err(faults);
         }
-        *(self.0.get_mut)(config) = labels;
+        *(self.0.get_mut)(root) = labels;
         Ok(())
     }
 
-    fn write(&self, config: &Config) -> Written {
-        let labels = (self.0.get)(config);
+    fn write(&self, root: &R) -> Written {
+        let labels = (self.0.get)(root);
         if labels.is_empty() {
             return Written::Absent;
         }
@@ -171,21 +201,21 @@ impl Setting for Labels {
         Written::Map(labels.iter().map(|(name, value)| (write(name), write(value))).collect())
     }
 
-    fn may_be_empty(&self) -> bool {
-        true
+    fn is_absent(&self, node: &Node<'_>) -> bool {
+        is_empty(node)
     }
 }
 
-impl<T: Type + Sync> Setting for Checked<T> {
+impl<R, T: Type + Sync> Setting<R> for Checked<T> {
     fn expected(&self) -> String {
         self.0.expected()
     }
 
-    fn read(&self, node: &Node<'_>, _: &mut Config) -> Result<(), Vec<Fault>> {
+    fn read(&self, node: &Node<'_>, _: &mut R) -> Result<(), Vec<Fault>> {
         self.0.read(node).map(drop).map_err(|fault| vec![fault])
     }
 
-    fn write(&self, _: &Config) -> Written {
+    fn write(&self, _: &R) -> Written {
         Written::Absent
     }
 

@@ -1,9 +1,9 @@
 //! Where each key was set, for what is found to be wrong only later.
 
+use crate::Rules;
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::source::{Source, Span};
-use crate::yaml::{Entry, Value};
-use crate::{Overrides, Rules};
+use crate::yaml::Entry;
 use std::collections::BTreeMap;
 
 /// Where each key was set, for what is found to be wrong only later: patterns are compiled by others, who know
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub struct Sources {
     name: String,
     text: String,
-    keys: BTreeMap<&'static str, KeySpans>,
+    keys: BTreeMap<String, KeySpans>,
     /// By key: the flag that has set it, and how many of its entries come from the file.
     flags: BTreeMap<&'static str, (&'static str, usize)>,
 }
@@ -26,22 +26,18 @@ pub(crate) struct KeySpans {
 }
 
 impl KeySpans {
-    pub(crate) fn new(entry: &Entry<'_>) -> Self {
-        let entries = match &entry.value.value {
-            Value::List(nodes) => nodes.iter().map(|node| node.span).collect(),
-            Value::Map(entries) => entries.iter().map(|entry| entry.value.span).collect(),
-            Value::Scalar(_) | Value::Faulty => Vec::new(),
-        };
+    /// The key's entries, if its value is a list or a mapping, stand at these places.
+    pub(crate) fn new(entry: &Entry<'_>, entries: Vec<Span>) -> Self {
         Self { key: entry.key_span, value: entry.value.span, entries }
     }
 }
 
 impl Sources {
-    pub(crate) fn new(source: &Source<'_>, keys: BTreeMap<&'static str, KeySpans>) -> Self {
+    pub(crate) fn new(source: &Source<'_>, keys: BTreeMap<String, KeySpans>) -> Self {
         Self { name: source.name.to_owned(), text: source.text.to_owned(), keys, flags: BTreeMap::new() }
     }
 
-    /// An error in the value of a key, whose path goes without `profiler.` (`cpu.event`), or in the entry of
+    /// An error in the value of a key, whose path goes without `profiler.` (`cpu.event`, `targets[0].name`), or in the entry of
     /// that number of a list.
     pub fn error_at(&self, key: &str, index: Option<usize>, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(Severity::Error, message, self.place(key, index))
@@ -58,28 +54,29 @@ impl Sources {
     }
 
     /// Takes note of what flags have set.
-    pub(crate) fn override_by(&mut self, overrides: &Overrides) {
-        if overrides.has_includes() {
-            for key in Rules::INCLUDES {
-                self.keys.remove(key);
-                self.flags.remove(key);
-            }
+    pub(crate) fn override_by(&mut self, flags: &Rules) {
+        if flags.has_includes() {
+            self.keys.retain(|key, _| !key.starts_with("target"));
+            self.flags.retain(|key, _| !key.starts_with("target"));
+        }
+        for list in Rules::INCLUDES.iter().chain(Rules::EXCLUSIONS).filter(|list| list.is_set(flags)) {
+            self.set_by(list.key, list.flag);
         }
         for (key, flag, given) in [
-            ("target_pids", "--pid", !overrides.pids.is_empty()),
-            ("target_process_names", "--name", !overrides.process_names.is_empty()),
-            ("target_executables", "--exe", !overrides.executables.is_empty()),
-            ("target_container_ids", "--container", !overrides.container_ids.is_empty()),
-            ("exclude_process_names", "--exclude-name", !overrides.exclude_process_names.is_empty()),
-            ("exclude_executables", "--exclude-exe", !overrides.exclude_executables.is_empty()),
-            ("exclude_container_ids", "--exclude-container", !overrides.exclude_container_ids.is_empty()),
-            ("match", "--match", overrides.match_types.is_some()),
+            ("target_pids", "--pid", !flags.pids.is_empty()),
+            ("target_labels", "--label", !flags.labels.is_empty()),
+            ("exclude_labels", "--exclude-label", !flags.exclude_labels.is_empty()),
+            ("match", "--match", flags.match_types.is_some()),
         ] {
             if given {
-                let in_file = self.keys.get(key).map_or(0, |spans| spans.entries.len());
-                self.flags.insert(key, (flag, in_file));
+                self.set_by(key, flag);
             }
         }
+    }
+
+    fn set_by(&mut self, key: &'static str, flag: &'static str) {
+        let in_file = self.keys.get(key).map_or(0, |spans| spans.entries.len());
+        self.flags.insert(key, (flag, in_file));
     }
 
     fn place(&self, key: &str, index: Option<usize>) -> Place {

@@ -4,12 +4,13 @@ use crate::choice::Named;
 use crate::quote::quoted;
 use crate::source::{Span, shown};
 use crate::yaml::{Node, ScalarKind, Value};
-use crate::{CoreShare, Error, Rules, format_duration, format_size, parse_duration, parse_size};
+use crate::{CoreShare, Error, Rules, format_duration, format_moment, format_size};
+use crate::{parse_duration, parse_moment, parse_size};
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use telegen_model::Pid;
 
 /// What is wrong with a value.
@@ -79,6 +80,9 @@ pub(crate) struct Integer {
 
 /// A duration, as [`parse_duration`] reads it.
 pub(crate) struct Time(pub(crate) RangeInclusive<Duration>);
+
+/// A moment, as [`parse_moment`] reads it.
+pub(crate) struct Moment;
 
 /// A size in bytes, as [`parse_size`] reads it.
 pub(crate) struct Size(pub(crate) RangeInclusive<u64>);
@@ -181,6 +185,23 @@ impl Type for Time {
 
     fn write(&self, value: &Duration) -> String {
         format_duration(*value)
+    }
+}
+
+impl Type for Moment {
+    type Value = SystemTime;
+
+    fn expected(&self) -> String {
+        "a moment such as 2026-12-01T12:00:00Z".into()
+    }
+
+    fn read(&self, node: &Node<'_>) -> Result<SystemTime, Fault> {
+        let text = text(node).ok_or_else(|| self.wrong(node, None))?;
+        parse_moment(text).map_err(|error| Fault::malformed(node, &error))
+    }
+
+    fn write(&self, value: &SystemTime) -> String {
+        quoted(&format_moment(*value))
     }
 }
 

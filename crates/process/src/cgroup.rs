@@ -31,7 +31,7 @@ pub fn parse_container(text: &[u8]) -> Option<Container> {
 
 /// The container that a process is in by one hierarchy alone, `None` if that knows of none: number 0 is version 2's, others are
 /// as `/proc/cgroups` numbers them.
-pub fn parse_container_in(text: &[u8], hierarchy: u32) -> Option<Container> {
+pub(crate) fn parse_container_in(text: &[u8], hierarchy: u32) -> Option<Container> {
     let number = format!("{hierarchy}:");
     let mut lines = text.split(|&byte| byte == b'\n').take(MAX_LINES);
     let line = lines.find(|line| line.starts_with(number.as_bytes()))?;

@@ -105,7 +105,7 @@ impl Found {
     }
 
     /// Finds a path as a process sees it; links are followed within its root only.
-    fn below_root(proc: &ProcFs, pid: Pid, path: &Path) -> Result<Self, Error> {
+    pub(crate) fn below_root(proc: &ProcFs, pid: Pid, path: &Path) -> Result<Self, Error> {
         Self::resolve(proc, pid, path, OFlags::PATH | OFlags::CLOEXEC)
     }
 

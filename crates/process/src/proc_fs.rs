@@ -121,6 +121,11 @@ impl ProcFs {
         Ok(parse_container_in(&text, hierarchy))
     }
 
+    /// The first bytes of `/proc/PID/environ`.
+    pub(crate) fn environ(&self, pid: Pid, most: u64) -> Result<Vec<u8>, Error> {
+        self.read(pid, &self.path(pid, "environ"), most)
+    }
+
     /// The executable mappings of a process. Those of its leader, or of another thread if that has left.
     ///
     /// None are an answer, too: kernel threads have none, nor has a process on its way out.

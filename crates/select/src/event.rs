@@ -2,7 +2,7 @@
 
 use crate::TargetSettings;
 use std::sync::Arc;
-use telegen_model::{Container, KernelKey, ProcessFacts, TargetNumber, Token};
+use telegen_model::{Container, KernelKey, PodFacts, ProcessFacts, TargetNumber, Token};
 use telegen_rules::Decision;
 
 /// What the kernel does with a process's ticks.
@@ -63,6 +63,8 @@ pub enum Event {
         token: Token,
         /// The container that it is in now.
         container: Option<Arc<Container>>,
+        /// Its pod.
+        pod: PodFacts,
         /// What the kernel does with its ticks since.
         standing: Standing,
     },

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use telegen_model::{Container, KernelKey, Pid, ProcessFacts, ProcessId, TargetNumber, Token};
+use telegen_model::{Container, KernelKey, Pid, PodFacts, ProcessFacts, ProcessId, TargetNumber, Token};
 use telegen_rules::{Decision, Reason, RuleSet, Target, TargetId, Verdict};
 
 /// Bounds on the selection.
@@ -154,7 +154,9 @@ impl Selector {
                 self.enter(observed, false, None, out);
             }
             Event::Renamed { token, comm } => self.rename(token, comm, out),
-            Event::Moved { token, container, standing } => self.move_to(token, container, standing, out),
+            Event::Moved { token, container, pod, standing } => {
+                self.move_to(token, (container, pod), standing, out);
+            }
             Event::Exited { token } => self.exit(token, out),
         }
         self.admit_refused(out);
@@ -233,14 +235,15 @@ impl Selector {
     fn move_to(
         &mut self,
         token: Token,
-        container: Option<Arc<Container>>,
+        (container, pod): (Option<Arc<Container>>, PodFacts),
         standing: Standing,
         out: &mut Vec<Operation>,
     ) {
         let Some(process) = self.processes.get_mut(&token) else { return };
         process.standing = standing;
-        if process.facts.container != container {
-            Arc::make_mut(&mut process.facts).container = container;
+        if process.facts.container != container || process.facts.pod != pod {
+            let facts = Arc::make_mut(&mut process.facts);
+            (facts.container, facts.pod) = (container, pod);
         }
         self.decide(token, out);
     }

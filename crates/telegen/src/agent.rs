@@ -13,7 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
-use telegen_config::{Config, CoreShare, Overrides};
+use telegen_config::{Config, CoreShare, Rules};
 use telegen_export::{FileLimits, FileSink};
 use telegen_model::Profile;
 
@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// Where the agent's settings come from.
 pub(crate) struct AgentOptions {
     pub(crate) file: Option<PathBuf>,
-    pub(crate) overrides: Overrides,
+    pub(crate) flags: Rules,
 }
 
 /// Runs until a signal ends it.
@@ -215,7 +215,7 @@ impl Agent {
 
     /// Takes over a new configuration, or keeps the one that runs if it is wrong.
     fn reload(&mut self) -> Result<(), Failure> {
-        match Settings::load(self.options.file.as_deref(), &self.options.overrides) {
+        match Settings::load(self.options.file.as_deref(), &self.options.flags) {
             Ok(settings) => {
                 let listen = self.settings.config().server.health_listen;
                 if settings.config().server.health_listen != listen {

@@ -15,12 +15,14 @@ mod logging;
 mod manual;
 mod metrics;
 mod output;
+mod pods;
 mod privileges;
 mod process_metrics;
 mod record;
 mod run;
 mod settings;
 mod signals;
+mod targeting;
 mod targets;
 mod unwind_metrics;
 

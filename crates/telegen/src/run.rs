@@ -20,7 +20,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use telegen_bpf::Clock;
-use telegen_config::{LogLevel, Overrides};
+use telegen_config::{LogLevel, Rules};
 use telegen_export::{Existing, Format, recording_file_name};
 use telegen_rules::RuleSet;
 use telegen_select::Rates;
@@ -71,9 +71,9 @@ fn log_for_people() {
 }
 
 fn agent(args: AgentArgs) -> Result<(), Failure> {
-    let overrides = args.targets.overrides();
+    let flags = args.targets.rules();
     let file = config_file(args.config.as_deref()).map(Path::to_path_buf);
-    if file.is_none() && overrides == Overrides::default() {
+    if file.is_none() && flags == Rules::default() {
         return Err(Failure::message(
             Status::Usage,
             format!(
@@ -82,23 +82,23 @@ fn agent(args: AgentArgs) -> Result<(), Failure> {
             ),
         ));
     }
-    let settings = Settings::load(file.as_deref(), &overrides)?;
+    let settings = Settings::load(file.as_deref(), &flags)?;
     let log = &settings.config().log;
     logging::start(level(log.level), log_format(log.format));
     privileges::give_up(Role::Service)?;
-    agent::run(AgentOptions { file, overrides }, settings)
+    agent::run(AgentOptions { file, flags }, settings)
 }
 
 fn record(args: RecordArgs) -> Result<u8, Failure> {
     log_for_people();
-    let overrides = args.targets.overrides();
-    if !overrides.has_includes() && !overrides.has_exclusions() && !args.all && args.command.is_empty() {
+    let flags = args.targets.rules();
+    if !flags.has_includes() && !flags.has_exclusions() && !args.all && args.command.is_empty() {
         return Err(Failure::message(
             Status::Usage,
             "nothing says what to record: give a target flag such as --name java, --all, or -- COMMAND",
         ));
     }
-    let mut settings = Settings::for_recording(config_file(args.config.as_deref()), &overrides)?;
+    let mut settings = Settings::for_recording(config_file(args.config.as_deref()), &flags)?;
     settings.say_warnings();
     if !args.command.is_empty() {
         settings.rules = RuleSet::nothing();
@@ -168,7 +168,7 @@ fn diff(args: DiffArgs) -> Result<(), Failure> {
 
 fn list_targets(args: &TargetsArgs) -> Result<(), Failure> {
     log_for_people();
-    let settings = Settings::load(config_file(args.config.as_deref()), &args.targets.overrides())?;
+    let settings = Settings::load(config_file(args.config.as_deref()), &args.targets.rules())?;
     settings.say_warnings();
     let format = match args.output {
         ListOutput::Table => ListFormat::Table,
@@ -185,7 +185,7 @@ fn list_targets(args: &TargetsArgs) -> Result<(), Failure> {
 fn check_config(files: &[PathBuf]) -> Result<(), Failure> {
     let mut wrong = Vec::new();
     for file in files {
-        match Settings::load(Some(file), &Overrides::default()) {
+        match Settings::load(Some(file), &Rules::default()) {
             Ok(settings) => {
                 settings.say_warnings();
                 targets::compare_readings(&settings.rules)?.iter().for_each(|line| say(line));
@@ -199,7 +199,7 @@ fn check_config(files: &[PathBuf]) -> Result<(), Failure> {
 }
 
 fn show_config(file: Option<&Path>) -> Result<(), Failure> {
-    let settings = Settings::load(config_file(file), &Overrides::default())?;
+    let settings = Settings::load(config_file(file), &Rules::default())?;
     settings.say_warnings();
     print(&settings.config().show()).map_err(|error| Failure::new(Status::Failed, error))
 }

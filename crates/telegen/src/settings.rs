@@ -4,12 +4,13 @@ use crate::engine::EngineOptions;
 use crate::failure::{Failure, Status};
 use crate::governor::memory_limit;
 use crate::output::say;
+use crate::targeting::targeting;
 use std::path::Path;
 use std::time::SystemTime;
 use telegen_bpf::Clock;
 use telegen_collect::ExtraLabels;
-use telegen_config::{Config, CpuEvent, Loaded, Match, Overrides};
-use telegen_rules::{MatchMode, RuleError, RuleSet, RuleSpec, TargetingSpec, Warning};
+use telegen_config::{Config, CpuEvent, Loaded, Rules};
+use telegen_rules::{RuleError, RuleSet, TargetId, Warning};
 use telegen_select::Rates;
 
 /// Where the configuration is if nothing else is said.
@@ -23,24 +24,24 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Reads the file, if there is one, and puts the flags over it.
-    pub(crate) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, Failure> {
+    pub(crate) fn load(file: Option<&Path>, flags: &Rules) -> Result<Self, Failure> {
         let loaded = match file {
             Some(path) => telegen_config::load(path).map_err(|error| Failure::new(Status::Usage, error))?,
             None => Loaded::default(),
         };
-        Self::of(loaded, overrides)
+        Self::of(loaded, flags)
     }
 
     /// For `record`: the flags say what is included; the file gives exclusions and limits only.
-    pub(crate) fn for_recording(file: Option<&Path>, overrides: &Overrides) -> Result<Self, Failure> {
-        let mut settings = Self::load(file, &Overrides::default())?;
-        settings.loaded.config.rules = settings.loaded.config.rules.exclusions();
-        Self::of(settings.loaded, overrides)
+    pub(crate) fn for_recording(file: Option<&Path>, flags: &Rules) -> Result<Self, Failure> {
+        let mut settings = Self::load(file, &Rules::default())?;
+        settings.loaded.config.drop_includes();
+        Self::of(settings.loaded, flags)
     }
 
     /// A configuration that has been read, with the flags put over it.
-    pub(crate) fn of(mut loaded: Loaded, overrides: &Overrides) -> Result<Self, Failure> {
-        loaded.override_rules(overrides);
+    pub(crate) fn of(mut loaded: Loaded, flags: &Rules) -> Result<Self, Failure> {
+        loaded.override_rules(flags);
         let rules = compile(&loaded)?;
         Ok(Self { loaded, rules })
     }
@@ -53,11 +54,9 @@ impl Settings {
     /// What may not be what was meant, ready to be shown.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let config = self.loaded.warnings.iter().map(ToString::to_string);
-        let rules = self.rules.warnings().into_iter().map(|warning| match warning {
-            Warning::ImplicitMatch { .. } => {
-                self.loaded.sources.warning_at("match", None, warning.to_string()).to_string()
-            }
-            _ => warning.to_string(),
+        let rules = self.rules.warnings().into_iter().map(|warning| {
+            let sources = &self.loaded.sources;
+            sources.warning_at(&place_of(&warning), None, warning.to_string()).to_string()
         });
         config.chain(rules).collect()
     }
@@ -77,7 +76,7 @@ impl Settings {
                 CpuEvent::CpuClock => Clock::CpuClock,
                 CpuEvent::Cycles => Clock::Cycles,
             },
-            rates: Rates { default_hz: config.cpu.sample_hz, clock_hz: config.cpu.sample_hz },
+            rates: rates(config.cpu.sample_hz, &self.rules),
             max_user_frames: config.limits.max_stack_depth,
             kernel_stacks: config.kernel_stacks,
             max_targets: config.limits.max_targets as usize,
@@ -85,6 +84,12 @@ impl Settings {
             labels: labels(config),
         }
     }
+}
+
+/// The clock is as fast as the fastest target wants it.
+fn rates(default_hz: u32, rules: &RuleSet) -> Rates {
+    let wanted = rules.targets().map(|target| target.sample_hz.unwrap_or(default_hz));
+    Rates { default_hz, clock_hz: wanted.max().unwrap_or(default_hz) }
 }
 
 /// The configured file, or the default one if it is there.
@@ -100,27 +105,22 @@ fn labels(config: &Config) -> ExtraLabels {
 }
 
 fn compile(loaded: &Loaded) -> Result<RuleSet, Failure> {
-    let config = &loaded.config;
-    let rules = &config.rules;
-    let rules = RuleSpec {
-        pid: rules.target_pid.map(|pid| pid.0),
-        pids: rules.target_pids.iter().map(|pid| pid.0).collect(),
-        process_names: rules.target_process_names.clone(),
-        executables: rules.target_executables.clone(),
-        container_ids: rules.target_container_ids.clone(),
-        exclude_process_names: rules.exclude_process_names.clone(),
-        exclude_executables: rules.exclude_executables.clone(),
-        exclude_container_ids: rules.exclude_container_ids.clone(),
-        match_mode: rules.match_types.map(|mode| match mode {
-            Match::Any => MatchMode::Any,
-            Match::All => MatchMode::All,
-        }),
-        ..RuleSpec::default()
-    };
-    let spec = TargetingSpec { rules, profile_self: config.profile_self, ..TargetingSpec::default() };
-    let rules = RuleSet::compile(spec);
+    let rules = RuleSet::compile(targeting(&loaded.config));
     let rules = rules.map_err(|errors| Failure::message(Status::Usage, bad_rules(loaded, &errors)))?;
     Ok(rules.at(SystemTime::now()))
+}
+
+/// The key by which something about a target can be put right, or found.
+fn place_of(warning: &Warning) -> String {
+    let in_target = |target: &TargetId, key: &str| match target.place() {
+        Some(place) => format!("targets[{place}].{key}"),
+        None => "match".to_owned(),
+    };
+    match warning {
+        Warning::ImplicitMatch { target, .. } => in_target(target, "name"),
+        Warning::Ended { target, .. } => in_target(target, "until"),
+        _ => String::new(),
+    }
 }
 
 fn bad_rules(loaded: &Loaded, errors: &[RuleError]) -> String {

@@ -39,6 +39,21 @@ impl Container {
         program_name: &str,
         arguments: &[&str],
     ) -> Result<Self> {
+        Self::start_with(scratch, program, program_name, arguments, &[])
+    }
+
+    /// The same with variables in the program's environment, each as `NAME=value`.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub fn start_with(
+        scratch: &Scratch,
+        program: Program,
+        program_name: &str,
+        arguments: &[&str],
+        environment: &[&str],
+    ) -> Result<Self> {
         let unique = std::process::id();
         let name = format!("telegen-e2e-{program_name}-{unique}");
         let bundle = scratch.join(&format!("{name}.bundle"));
@@ -49,7 +64,8 @@ impl Container {
         let id = id_of(&name);
         let cgroup = format!("{pod_cgroup}/{id}");
         let others = cgroups(&cgroup).into_iter().filter(|group| group.exists()).collect();
-        fs::write(bundle.join("config.json"), specification(program_name, arguments, &cgroup).to_string())?;
+        let specification = specification(program_name, arguments, environment, &cgroup);
+        fs::write(bundle.join("config.json"), specification.to_string())?;
         let state = scratch.join(&format!("{name}.state"));
         let mut command = Command::new("runc");
         command.arg("--root").arg(&state).args(["run", "--bundle"]).arg(&bundle).arg(&name);
@@ -134,7 +150,13 @@ fn cgroups(path: &str) -> Vec<PathBuf> {
     hierarchies.iter().flat_map(groups).collect()
 }
 
-fn specification(program_name: &str, arguments: &[&str], cgroup: &str) -> serde_json::Value {
+fn specification(
+    program_name: &str,
+    arguments: &[&str],
+    environment: &[&str],
+    cgroup: &str,
+) -> serde_json::Value {
+    let environment = [&["PATH=/"], environment].concat();
     let mut argv = vec![format!("/{program_name}")];
     argv.extend(arguments.iter().map(|argument| (*argument).to_owned()));
     serde_json::json!({
@@ -146,7 +168,7 @@ fn specification(program_name: &str, arguments: &[&str], cgroup: &str) -> serde_
             "terminal": false,
             "user": {"uid": 0, "gid": 0},
             "args": argv,
-            "env": ["PATH=/"],
+            "env": environment,
             "cwd": "/",
             "noNewPrivileges": true
         },

@@ -84,6 +84,39 @@ fn values_are_checked() -> Result<()> {
 }
 
 #[test]
+fn rules_on_pods_and_named_targets_are_checked() -> Result<()> {
+    let good = "profiler:
+  targets:
+    - name: payments
+      match: all
+      process_names: [java]
+      namespaces: [\"prod-*\"]
+      labels: {app: payments}
+      until: 2126-12-01T12:00:00Z
+      cpu: {sample_rate: 199}
+  target_labels: app=web,tier in (a,b),!canary
+  exclude_namespaces: [kube-system]
+  pod_annotations: opt_out
+  match: any
+";
+    let outcome = check(&Scratch::new()?, good)?.expect_code(0)?;
+    assert!(!outcome.output().contains("warn"), "{outcome}");
+    assert_wrong("profiler:\n  target_labels: tier in a\n", &["c.yaml:2:18", "tier in a", "parentheses"])?;
+    assert_wrong("profiler:\n  exclude_labels: [a=b, \"c d\"]\n", &["c.yaml:2:25", "c d"])?;
+    let target = |keys: &str| format!("profiler:\n  targets:\n    - name: a\n      {keys}\n");
+    assert_wrong(&target("proces_names: [java]"), &["c.yaml:4:7", "^", "process_names", "targets[0]"])?;
+    assert_wrong(&target("target_pods: [x]"), &["c.yaml:4:7", "did you mean `pods`?"])?;
+    assert_wrong(&target("process_names: [\"x[\"]"), &["c.yaml:4:23", "x["])?;
+    assert_wrong(&target("until: tomorrow"), &["c.yaml:4:14", "tomorrow", "2026-12-01T12:00:00Z"])?;
+    assert_wrong(&target("cpu: {sample_rate: 10001}"), &["c.yaml:4:26", "10000"])?;
+    assert_wrong(
+        "profiler:\n  targets: [{name: a}, {name: a}, {name: default}]\n",
+        &["c.yaml:2:30", "c.yaml:2:41"],
+    )?;
+    assert_wrong("profiler:\n  pod_annotations: yes\n", &["c.yaml:2:20", "opt_out"])
+}
+
+#[test]
 fn what_is_not_yaml_or_has_another_root_is_wrong() -> Result<()> {
     assert_wrong("profiler: [\n", &["c.yaml:"])?;
     assert_wrong("profilers:\n  enabled: true\n", &["c.yaml:1:1", "profiler"])?;
@@ -137,6 +170,21 @@ fn two_kinds_of_rules_without_match_are_warned_about() -> Result<()> {
 }
 
 #[test]
+fn each_named_target_is_warned_about_by_its_name() -> Result<()> {
+    let text = "profiler:
+  targets:
+    - {name: clear, match: any, process_names: [\"*\"], executables: [/none]}
+    - {name: vague, process_names: [\"*\"], executables: [/none]}
+";
+    let outcome = check(&Scratch::new()?, text)?.expect_code(0)?;
+    let output = outcome.output();
+    assert!(output.contains("c.yaml:4:") && output.contains("target `vague`: several"), "{outcome}");
+    assert!(output.contains("target `vague`: match: any would select"), "{outcome}");
+    assert!(!output.contains("target `clear`"), "{outcome}");
+    Ok(())
+}
+
+#[test]
 fn every_command_that_reads_it_refuses_a_wrong_one() -> Result<()> {
     let scratch = Scratch::new()?;
     let file = scratch.write("c.yaml", "profiler:\n  enable: true\n")?;
@@ -176,6 +224,12 @@ fn the_reference_has_every_key_with_its_default() -> Result<()> {
         "target_executables",
         "exclude_process_names",
         "exclude_executables",
+        "target_namespaces",
+        "target_labels",
+        "exclude_cronjobs",
+        "targets",
+        "until",
+        "pod_annotations",
         "health_listen",
         "directory",
         "max_size",

@@ -85,7 +85,7 @@ fn bad_durations_and_sizes() {
 #[test]
 fn keys_that_are_not_there_yet() {
     assert_snapshot!(message(
-        "profiler:\n  target_namespaces: [prod]\n  server: {listen: \"127.0.0.1:9690\"}\n  target_namespace: [x]\n"
+        "profiler:\n  kubernetes: {enabled: true}\n  server: {listen: \"127.0.0.1:9690\"}\n  pod_label: [x]\n"
     ));
 }
 
@@ -161,6 +161,46 @@ fn what_is_empty_is_warned_about() {
     assert_snapshot!(warnings(
         "profiler:\n  target_process_names: []\n  target_pids:\n  external_labels: {}\n  cpu: {enabled: false}\n"
     ));
+}
+
+#[test]
+fn wrong_targets() {
+    assert_snapshot!(message(
+        "profiler:
+  targets:
+    - name: payments
+      target_process_names: [java]
+      proces_names: [java]
+      until: tomorrow
+      cpu: {sample_rate: 0, event: cycles}
+      labels: {app: 1, tier: [a, b]}
+    - process_names: java
+      pids: [0]
+    - 7
+    - {name: }
+"
+    ));
+    assert_snapshot!("targets_as_a_mapping", message("profiler:\n  targets: {name: a}\n"));
+}
+
+#[test]
+fn wrong_labels() {
+    assert_snapshot!(message(
+        "profiler:\n  target_labels: 7\n  exclude_labels: [app=web, {}, {a: yes, b: true}, 1]\n  pod_annotations: on\n"
+    ));
+}
+
+#[test]
+fn what_is_empty_in_a_target_is_warned_about() {
+    assert_snapshot!(warnings(
+        "profiler:\n  targets:\n    - name: a\n      process_names: []\n      labels: {}\n  target_labels: \"\"\n  exclude_labels:\n"
+    ));
+    assert!(warnings("profiler: {targets: []}\n").contains("`targets` is empty"));
+}
+
+#[test]
+fn flat_keys_without_their_prefix_are_seen_through() {
+    assert_snapshot!(message("profiler:\n  process_names: [java]\n  namespaces: [a]\n"));
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use telegen_config::{
-    Config, CoreShare, Cpu, CpuEvent, Export, Files, Limits, Log, LogFormat, LogLevel, Match, Rules, Server,
-    parse,
+    Config, CoreShare, Cpu, CpuEvent, Export, Files, LabelRule, Limits, Log, LogFormat, LogLevel, Match,
+    PodAnnotations, Rules, Server, Target, parse,
 };
 use telegen_model::Pid;
 
@@ -17,11 +17,34 @@ fn the_defaults() {
 #[test]
 fn lists_and_mappings() {
     let mut config = Config::default();
-    config.rules.target_pid = Some(Pid(7));
-    config.rules.target_process_names = vec!["java".into(), "*[\"é".into()];
+    config.rules.pid = Some(Pid(7));
+    config.rules.process_names = vec!["java".into(), "*[\"é".into()];
     config.external_labels.insert("k8s.cluster".into(), "true".into());
     config.export.files.directory = Some("/var/lib/telegen".into());
     insta::assert_snapshot!(config.show());
+}
+
+#[test]
+fn named_targets() {
+    let mut config = Config::default();
+    let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let rules = Rules {
+        process_names: vec!["java".into(), "*x".into()],
+        labels: vec![LabelRule::Map(vec![label("app", "payments"), label("canary", "")])],
+        exclude_labels: vec![LabelRule::Selector("tier in (a,b)".into()), LabelRule::Selector("!x".into())],
+        match_types: Some(Match::All),
+        ..Rules::default()
+    };
+    let until = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_796_126_400));
+    config.targets = vec![
+        Target { name: "payments".into(), rules, until, sample_hz: Some(199) },
+        Target { name: "rest".into(), ..Target::default() },
+    ];
+    config.pod_annotations = PodAnnotations::OptOut;
+    let shown = config.show();
+    assert_eq!(parse("shown.yaml", shown.as_bytes()).expect("it is shown").config, config);
+    let (from, to) = (shown.find("  targets:").expect("there"), shown.find("  # external").expect("there"));
+    insta::assert_snapshot!(&shown[from..to]);
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -37,32 +60,57 @@ fn pid() -> impl Strategy<Value = Pid> {
     Rules::PIDS.prop_map(Pid)
 }
 
+fn label_rules() -> impl Strategy<Value = Vec<LabelRule>> {
+    // A selector of blanks only counts as absent.
+    let selector =
+        text().prop_filter("not blank", |text| !text.trim().is_empty()).prop_map(LabelRule::Selector);
+    let map = prop::collection::btree_map(text(), prop_oneof![text(), Just(String::new())], 1..3);
+    let map = map.prop_map(|labels| LabelRule::Map(labels.into_iter().collect()));
+    prop::collection::vec(prop_oneof![selector, map], 0..3)
+}
+
 fn rules() -> impl Strategy<Value = Rules> {
     let pids = (prop::option::of(pid()), prop::collection::vec(pid(), 0..4));
     let match_types = prop::option::of(prop_oneof![Just(Match::Any), Just(Match::All)]);
-    (pids, texts(), texts(), texts(), texts(), (texts(), texts()), match_types).prop_map(
-        |(
-            pids,
-            target_process_names,
-            target_executables,
-            exclude_process_names,
-            exclude_executables,
-            (target_container_ids, exclude_container_ids),
-            match_types,
-        )| {
+    let lists = prop::collection::vec(texts(), 8);
+    (pids, lists, label_rules(), label_rules(), match_types).prop_map(
+        |(pids, lists, labels, exclude_labels, match_types)| {
+            let mut lists = lists.into_iter();
+            let mut list = || lists.next().unwrap_or_default();
             Rules {
-                target_pid: pids.0,
-                target_pids: pids.1,
-                target_process_names,
-                target_executables,
-                target_container_ids,
-                exclude_process_names,
-                exclude_executables,
-                exclude_container_ids,
+                pid: pids.0,
+                pids: pids.1,
+                process_names: list(),
+                executables: list(),
+                container_ids: list(),
+                namespaces: list(),
+                cronjobs: list(),
+                pods: list(),
+                labels,
+                exclude_process_names: list(),
+                exclude_deployments: list(),
+                exclude_labels,
                 match_types,
+                ..Rules::default()
             }
         },
     )
+}
+
+fn target() -> impl Strategy<Value = Target> {
+    let until = prop::option::of(
+        (0_u64..1 << 33, 0_u32..1_000_000_000)
+            .prop_map(|(seconds, nanoseconds)| SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds)),
+    );
+    (text(), rules(), until, prop::option::of(Cpu::SAMPLE_HZ))
+        .prop_map(|(name, rules, until, sample_hz)| Target { name, rules, until, sample_hz })
+}
+
+/// The flat rules, named targets, and what pods may say.
+fn targeting() -> impl Strategy<Value = (Rules, Vec<Target>, PodAnnotations)> {
+    let annotations = prop::sample::select(PodAnnotations::NAMES.to_vec())
+        .prop_map(|name| PodAnnotations::from_name(name).expect("its own name"));
+    (rules(), prop::collection::vec(target(), 0..3), annotations)
 }
 
 fn duration() -> impl Strategy<Value = Duration> {
@@ -84,7 +132,7 @@ fn config() -> impl Strategy<Value = Config> {
         SocketAddr::V4(_) => true,
         SocketAddr::V6(address) => address.flowinfo() == 0,
     });
-    (flags, duration(), cpu, rules(), labels, listen, files, limits, log).prop_map(
+    (flags, duration(), cpu, targeting(), labels, listen, files, limits, log).prop_map(
         |(flags, collection_interval, cpu, rules, external_labels, health_listen, files, limits, log)| {
             Config {
                 enabled: flags[0],
@@ -92,7 +140,9 @@ fn config() -> impl Strategy<Value = Config> {
                 cpu: Cpu { enabled: flags[1], sample_hz: cpu.0, event: cpu.1 },
                 kernel_stacks: flags[2],
                 profile_self: flags[3],
-                rules,
+                rules: rules.0,
+                targets: rules.1,
+                pod_annotations: rules.2,
                 external_labels,
                 server: Server { health_listen },
                 export: Export {

@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
+use target_flags::INCLUDES;
 pub(crate) use target_flags::TargetFlags;
 use telegen_config::Cpu;
 
@@ -80,7 +81,7 @@ Examples:
 Exit status: 0 done, 1 failed, 2 usage or configuration, 3 nothing matched, 4 not permitted; with a command, its own.")]
 pub(crate) struct RecordArgs {
     /// Profile every process that is not excluded
-    #[arg(long, conflicts_with_all = ["pid", "name", "exe"])]
+    #[arg(long, conflicts_with_all = INCLUDES)]
     pub(crate) all: bool,
     /// How long to record [default: 10s, or until the command ends]
     #[arg(short, long, value_name = "TIME", value_parser = duration)]
@@ -110,7 +111,7 @@ pub(crate) struct RecordArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Command to run and profile with all its descendants, from its first instruction to its exit
-    #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["all", "pid", "name", "exe"])]
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "all", conflicts_with_all = INCLUDES)]
     pub(crate) command: Vec<OsString>,
     #[command(flatten)]
     pub(crate) targets: TargetFlags,
@@ -121,6 +122,7 @@ pub(crate) struct RecordArgs {
 Examples:
   telegen targets --name java                     what would be profiled
   telegen targets --name java --all --explain     why everything else would not
+  telegen targets --namespace 'prod-*' --label app=web --match all
   telegen targets --name java --watch             processes that come and go
   telegen targets -o json | jq '.processes[].pid'")]
 pub(crate) struct TargetsArgs {
@@ -250,6 +252,15 @@ mod tests {
     }
 
     #[test]
+    fn every_flag_that_includes_is_known_to_contradict_all() {
+        let flags = TargetFlags::augment_args(clap::Command::new("x"));
+        let ids: Vec<&str> = flags.get_arguments().map(|argument| argument.get_id().as_str()).collect();
+        let includes: Vec<&str> =
+            ids.into_iter().filter(|id| !id.starts_with("exclude") && *id != "match_types").collect();
+        assert_eq!(includes, INCLUDES);
+    }
+
+    #[test]
     fn a_command_is_taken_as_it_stands() {
         let cli = Cli::parse_from(["telegen", "record", "-d", "2s", "--", "sh", "-c", "exit 3", "--name"]);
         let Command::Record(args) = cli.command else { panic!("record") };
@@ -267,6 +278,9 @@ mod tests {
             &["record", "--all", "-F", "0"],
             &["record", "--all", "-F", "10001"],
             &["record", "--pid", "0"],
+            &["record", "--all", "--namespace", "x"],
+            &["record", "--label", "a=b", "--", "true"],
+            &["record", "--label", ""],
         ] {
             let parsed = Cli::try_parse_from(["telegen"].iter().chain(arguments));
             assert_eq!(parsed.map_err(|error| error.exit_code()).err(), Some(2), "{arguments:?}");

@@ -3,7 +3,7 @@
 
 use super::audience::{Audience, Watcher};
 use super::kernel_policy::KernelPolicy;
-use super::observation;
+use super::observation::{self, Pods};
 use super::waker::{Inbox, Sender, channel};
 use super::{drain, monotonic_ns};
 use crate::containers::Containers;
@@ -80,6 +80,7 @@ impl Lifecycle {
         let ring = kernel.event_ring()?;
         let limits = telegen_select::Limits { max_targets: parts.max_targets };
         let own = Pid(std::process::id());
+        let pods = Pods::of(&parts.rules);
         let selector = Selector::new(parts.rules.at(SystemTime::now()), own, limits, parts.rates);
         let policy = KernelPolicy::new(kernel.control_groups()?);
         let selection = selector.selection();
@@ -102,6 +103,7 @@ impl Lifecycle {
                     containers: Containers::default(),
                     policy,
                     prepare: 0,
+                    pods,
                 }
                 .run(&inbox, ready)
             });
@@ -134,6 +136,8 @@ struct Owner {
     policy: KernelPolicy,
     /// How many more targets are to be made ready ahead of their first sample.
     prepare: usize,
+    /// Whether processes are asked for their pods.
+    pods: Pods,
 }
 
 impl Owner {
@@ -204,6 +208,11 @@ impl Owner {
         loop {
             match inbox.take() {
                 Ok(Command::Reload(rules, rates)) => {
+                    let before = std::mem::replace(&mut self.pods, Pods::of(&rules));
+                    if self.pods == Pods::Asked && before == Pods::NotAsked {
+                        // The new rules must not take what nobody has asked for yet for what is not there.
+                        self.scan()?;
+                    }
                     let mut out = Vec::new();
                     self.selector.reload(rules.at(SystemTime::now()), rates, &mut out);
                     self.carry_out(out, &[])?;
@@ -250,8 +259,14 @@ impl Owner {
                 kernel_threads += 1;
             } else if scanned.state != State::Exiting {
                 let group = scanned.cgroup;
-                let observed =
-                    observation::of_scan(scanned, needs_argv0, &self.selector, &mut self.containers);
+                let known = self.selector.facts(scanned.token).cloned();
+                let observed = observation::of_scan(
+                    scanned,
+                    known.as_deref(),
+                    needs_argv0,
+                    self.pods,
+                    &mut self.containers,
+                );
                 if let (Some(group), Some(container)) = (group, &observed.facts.container) {
                     self.policy.consider(group, container, &self.selector)?;
                 }
@@ -287,7 +302,8 @@ impl Owner {
                 EventKind::Renamed | EventKind::Exited => {}
             }
             let (group, pid) = (event.cgroup, event.process.id.pid);
-            if let Some(event) = observation::of_event(event, &self.selector, &mut self.containers) {
+            if let Some(event) = observation::of_event(event, &self.selector, self.pods, &mut self.containers)
+            {
                 self.selector.handle(event, &mut out);
             }
             if let Some(group) = group

@@ -1,18 +1,23 @@
 //! `telegen targets`: what would be profiled, and why.
 
+mod entry;
+mod nothing_matched;
+mod readings;
 pub(crate) mod watch;
 
 use crate::containers::Containers;
 use crate::failure::{Failure, Status};
 use crate::output::{print, say, shown, table};
+use crate::pods::pod_of;
+use entry::{Entry, explanation, pod_name, target_name};
+pub(crate) use nothing_matched::nothing_matched;
+pub(crate) use readings::compare_readings;
 use serde::Serialize;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 use telegen_bpf::Scanner;
-use telegen_model::{ContainerId, Pid, ProcessFacts};
+use telegen_model::{ContainerId, Pid, PodFacts, ProcessFacts};
 use telegen_process::ProcFs;
-use telegen_rules::{
-    Decision, MatchMode, NearMiss, PidChoice, Reason, RuleSet, TargetId, TargetingSpec, Warning,
-};
+use telegen_rules::{Decision, PidChoice, RuleSet};
 
 /// How the list looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,18 +51,6 @@ struct List {
     processes: Vec<Entry>,
 }
 
-#[derive(Serialize)]
-struct Entry {
-    pid: u32,
-    start_time: u64,
-    name: String,
-    exe: Option<String>,
-    container_id: Option<String>,
-    decision: &'static str,
-    target: Option<String>,
-    reason: String,
-}
-
 /// Lists processes with what the rules say of them.
 pub(crate) fn run(rules: &RuleSet, options: ListOptions) -> Result<(), Failure> {
     let begun = Instant::now();
@@ -73,7 +66,7 @@ pub(crate) fn run(rules: &RuleSet, options: ListOptions) -> Result<(), Failure> 
                 scanned: decided.len(),
                 matched,
                 duration_ms: elapsed.as_secs_f64() * 1e3,
-                processes: listed.iter().map(|process| entry(rules, process)).collect(),
+                processes: listed.iter().map(|process| Entry::new(rules, process)).collect(),
             };
             serde_json::to_string(&list).map_err(|error| Failure::new(Status::Failed, error))? + "\n"
         }
@@ -95,8 +88,19 @@ struct Found {
     partly_read: usize,
 }
 
-/// All processes: by the kernel's iterator where that may be used, else from /proc.
+/// All processes with what the rules ask of them.
 fn find(rules: &RuleSet) -> Result<Found, Failure> {
+    let mut found = find_processes(rules)?;
+    if rules.needs_pod() {
+        for facts in &mut found.processes {
+            facts.pod = pod_of(facts, &PodFacts::InNone);
+        }
+    }
+    Ok(found)
+}
+
+/// All processes: by the kernel's iterator where that may be used, else from /proc.
+fn find_processes(rules: &RuleSet) -> Result<Found, Failure> {
     match Scanner::load() {
         Ok(mut scanner) => {
             let scanned = if rules.needs_argv0() { scanner.scan_with_argv0() } else { scanner.scan() }?;
@@ -143,38 +147,6 @@ fn choice(rules: &RuleSet, pid: Pid) -> Option<PidChoice> {
     rules.pids().iter().copied().find(|choice| choice.pid == pid)
 }
 
-fn entry(rules: &RuleSet, process: &Decided) -> Entry {
-    let facts = &process.facts;
-    Entry {
-        pid: facts.key.id.pid.0,
-        start_time: facts.key.id.start.0,
-        name: facts.comm.to_string(),
-        exe: facts.executable.as_deref().map(str::to_owned),
-        container_id: facts.container.as_ref().map(|container| container.id.to_string()),
-        decision: process.decision.verdict.name(),
-        target: target_name(rules, process).map(str::to_owned),
-        reason: explanation(rules, process),
-    }
-}
-
-/// The name of the target that has selected a process.
-fn target_name<'a>(rules: &'a RuleSet, process: &Decided) -> Option<&'a str> {
-    process.decision.is_profile().then(|| &*rules.target(process.decision).name)
-}
-
-/// The deciding rule, or what is missing for one to match.
-fn explanation(rules: &RuleSet, process: &Decided) -> String {
-    /// More targets than these are too many to read of.
-    const SHOWN: usize = 3;
-    let reason = rules.reason(process.decision);
-    let misses = rules.near_misses(&process.facts, process.decision);
-    if misses.is_empty() {
-        return reason;
-    }
-    let misses: Vec<String> = misses.iter().take(SHOWN).map(NearMiss::to_string).collect();
-    format!("{reason}: {}", misses.join("; "))
-}
-
 fn rendered(
     rules: &RuleSet,
     listed: &[&Decided],
@@ -185,7 +157,7 @@ fn rendered(
     let wide = format == ListFormat::Wide;
     let mut header = vec!["PID", "NAME", "DECISION"];
     if wide {
-        header.extend(["TARGET", "STARTED", "CONTAINER", "EXECUTABLE"]);
+        header.extend(["TARGET", "STARTED", "CONTAINER", "POD", "EXECUTABLE"]);
     }
     if wide || explain {
         header.push("REASON");
@@ -205,6 +177,7 @@ fn rendered(
             row.push(
                 container.map_or("-", |container| &container.id.as_str()[..ContainerId::MIN_DIGITS]).into(),
             );
+            row.push(shown(&pod_name(&facts.pod)));
             row.push(facts.executable.as_deref().map_or_else(|| "-".into(), shown));
         }
         if wide || explain {
@@ -214,85 +187,4 @@ fn rendered(
     };
     let rows: Vec<Vec<String>> = listed.iter().map(row).collect();
     format!("{}\n{matched} of {scanned} processes are profiled: {}\n", table(&header, &rows), rules.summary())
-}
-
-/// How many processes each reading of several include types without a `match` would select now, target by target.
-pub(crate) fn compare_readings(rules: &RuleSet) -> Result<Vec<String>, Failure> {
-    let mut lines = Vec::new();
-    for warning in rules.warnings() {
-        let Warning::ImplicitMatch { target, name } = warning else { continue };
-        let count = |mode| count_selected(&with_mode(rules, target, mode)?, target);
-        let of = if target == TargetId::DEFAULT { String::new() } else { format!("target `{name}`: ") };
-        lines.push(format!(
-            "  {of}match: any would select {} processes now, match: all {}",
-            count(MatchMode::Any)?,
-            count(MatchMode::All)?
-        ));
-    }
-    Ok(lines)
-}
-
-/// The same rules with a `match` for one target.
-fn with_mode(rules: &RuleSet, target: TargetId, mode: MatchMode) -> Result<RuleSet, Failure> {
-    let mut spec = rules.spec().clone();
-    let of_target = match target.place().and_then(|place| spec.targets.get_mut(place)) {
-        Some(named) => &mut named.rules,
-        None => &mut spec.rules,
-    };
-    of_target.match_mode = Some(mode);
-    let rules = RuleSet::compile(&spec).map_err(|_| Failure::message(Status::Failed, "the rules changed"))?;
-    Ok(rules.at(SystemTime::now()))
-}
-
-fn count_selected(rules: &RuleSet, target: TargetId) -> Result<usize, Failure> {
-    let decided = decide_all(rules, find(rules)?.processes);
-    let selected = |process: &&Decided| process.decision.is_profile() && process.decision.target == target;
-    Ok(decided.iter().filter(selected).count())
-}
-
-/// The same rules with everything in that is excluded, to tell what only an exclusion keeps out.
-fn without_exclusions(rules: &RuleSet) -> Option<RuleSet> {
-    let spec: TargetingSpec = rules.spec().without_exclusions();
-    Some(RuleSet::compile(spec).ok()?.at(SystemTime::now()))
-}
-
-/// What `record` says when nothing matches: how many were looked at, and what came closest.
-pub(crate) fn nothing_matched(rules: &RuleSet, flags: &str) -> Failure {
-    const SHOWN: usize = 5;
-    let decided = match find(rules) {
-        Ok(found) => decide_all(rules, found.processes),
-        Err(failure) => return failure,
-    };
-    let included = without_exclusions(rules);
-    let miss = |process: &Decided| -> Option<(usize, String)> {
-        let facts = &process.facts;
-        let excluded = matches!(process.decision.reason, Reason::Excluded { .. })
-            && included.as_ref().is_some_and(|rules| rules.decide(facts, None, false).is_profile());
-        let (distance, why) = if excluded {
-            (0, format!("excluded by {}", rules.reason(process.decision)))
-        } else {
-            let misses = rules.near_misses(facts, process.decision);
-            let miss = misses.first()?;
-            (miss.distance(), miss.to_string())
-        };
-        let (pid, name) = (facts.key.id.pid, shown(facts.display_name()));
-        Some((distance, format!("  {pid} {name}: {}", shown(&why))))
-    };
-    let mut misses: Vec<(usize, String)> = decided.iter().filter_map(miss).collect();
-    misses.sort();
-    let mut text = format!("no process matches; {} were looked at ({})", decided.len(), rules.summary());
-    for choice in rules.pids() {
-        text.push_str(&format!("\n  there is no process {} to profile", choice.pid));
-    }
-    if !misses.is_empty() {
-        text.push_str("\nnearest misses:");
-    }
-    for (_, miss) in misses.into_iter().take(SHOWN) {
-        text.push('\n');
-        text.push_str(&miss);
-    }
-    text.push_str(&format!(
-        "\nto see why each process is left out: telegen targets {flags} --all --explain\nto wait for the first match: --wait"
-    ));
-    Failure::message(Status::NothingMatched, text)
 }

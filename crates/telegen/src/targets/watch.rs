@@ -1,6 +1,7 @@
 //! `telegen targets --watch`: changes of the selection as they happen.
 
-use super::{Decided, Entry, ListFormat, ListOptions, decide_all, entry, explanation, find};
+use super::entry::{Entry, explanation, pod_name, target_name};
+use super::{Decided, ListFormat, ListOptions, decide_all, find};
 use crate::engine::{Change, ChangeKind, SelectionWatch};
 use crate::failure::{Failure, Status};
 use crate::output::{print, say, shown};
@@ -106,7 +107,7 @@ impl Printer<'_> {
         }
         let (time, change) = (now(), name(kind));
         let line = if self.options.format == ListFormat::Json {
-            let entry = ChangeEntry { time, change, process: entry(self.rules, process) };
+            let entry = ChangeEntry { time, change, process: Entry::new(self.rules, process) };
             serde_json::to_string(&entry).map_err(|error| Failure::new(Status::Failed, error))? + "\n"
         } else {
             let facts = &process.facts;
@@ -115,7 +116,9 @@ impl Printer<'_> {
             if self.options.format == ListFormat::Wide {
                 let container = facts.container.as_ref().map_or("-", |container| container.id.as_str());
                 let executable = facts.executable.as_deref().map_or_else(|| "-".into(), shown);
-                reason = format!("{reason}  {container}  {executable}");
+                let pod = shown(&pod_name(&facts.pod));
+                let target = target_name(self.rules, process).map_or_else(|| "-".into(), shown);
+                reason = format!("{reason}  {target}  {container}  {pod}  {executable}");
             }
             format!("{time}  {change:<6}  {pid:>7}  {comm:<15}  {reason}\n")
         };

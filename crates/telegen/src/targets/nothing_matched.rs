@@ -1,0 +1,53 @@
+//! What came closest, where nothing matches.
+
+use super::{Decided, decide_all, find};
+use crate::failure::{Failure, Status};
+use crate::output::shown;
+use std::time::SystemTime;
+use telegen_rules::{Reason, RuleSet};
+
+/// The same rules with everything in that is excluded, to tell what only an exclusion keeps out.
+fn without_exclusions(rules: &RuleSet) -> Option<RuleSet> {
+    Some(RuleSet::compile(rules.spec().without_exclusions()).ok()?.at(SystemTime::now()))
+}
+
+/// What `record` says when nothing matches: how many were looked at, and what came closest.
+pub(crate) fn nothing_matched(rules: &RuleSet, flags: &str) -> Failure {
+    const SHOWN: usize = 5;
+    let decided = match find(rules) {
+        Ok(found) => decide_all(rules, found.processes),
+        Err(failure) => return failure,
+    };
+    let included = without_exclusions(rules);
+    let miss = |process: &Decided| -> Option<(usize, String)> {
+        let facts = &process.facts;
+        let excluded = matches!(process.decision.reason, Reason::Excluded { .. })
+            && included.as_ref().is_some_and(|rules| rules.decide(facts, None, false).is_profile());
+        let (distance, why) = if excluded {
+            (0, format!("excluded by {}", rules.reason(process.decision)))
+        } else {
+            let misses = rules.near_misses(facts, process.decision);
+            let miss = misses.first()?;
+            (miss.distance(), miss.to_string())
+        };
+        let (pid, name) = (facts.key.id.pid, shown(facts.display_name()));
+        Some((distance, format!("  {pid} {name}: {}", shown(&why))))
+    };
+    let mut misses: Vec<(usize, String)> = decided.iter().filter_map(miss).collect();
+    misses.sort();
+    let mut text = format!("no process matches; {} were looked at ({})", decided.len(), rules.summary());
+    for choice in rules.pids() {
+        text.push_str(&format!("\n  there is no process {} to profile", choice.pid));
+    }
+    if !misses.is_empty() {
+        text.push_str("\nnearest misses:");
+    }
+    for (_, miss) in misses.into_iter().take(SHOWN) {
+        text.push('\n');
+        text.push_str(&miss);
+    }
+    text.push_str(&format!(
+        "\nto see why each process is left out: telegen targets {flags} --all --explain\nto wait for the first match: --wait"
+    ));
+    Failure::message(Status::NothingMatched, text)
+}
