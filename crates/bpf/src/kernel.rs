@@ -4,7 +4,7 @@ use crate::abi::{MAX_CPUS, MAX_USER_FRAMES, RawConstants};
 use crate::perf::Clocks;
 use crate::privileges::missing_capabilities;
 use crate::sys::{self, SharedMemory};
-use crate::{Clock, CpuSet, Decider, Error, EventRing, SampleRings, Scanner, Shared, UnwindMaps};
+use crate::{Clock, CpuSet, Decider, Error, EventRing, SampleRings, Scanner, Shared, UnwindMaps, features};
 use libbpf_rs::{
     Link, MapCore, MapFlags, MapImpl, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut, set_print,
 };
@@ -165,7 +165,8 @@ fn load(open: impl FnOnce() -> Result<OpenObject, libbpf_rs::Error>) -> Result<O
         return Err(Error::NoBtf { path });
     }
     let (object, log) = with_log(|| open().and_then(OpenObject::load));
-    object.map_err(|source| Error::Load { source, log })
+    // What asking makes libbpf say is of no use to anybody.
+    object.map_err(|source| with_log(|| features::explain(source, log)).0)
 }
 
 /// Loads the programs that read the list of processes, and nothing else.

@@ -24,6 +24,7 @@ mod hotplug;
 mod labels;
 mod lifecycle;
 mod manual;
+mod odd_machines;
 mod output_file;
 mod permissions;
 mod pid_namespace;
