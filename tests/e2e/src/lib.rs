@@ -46,4 +46,4 @@ pub use scratch::Scratch;
 pub use sysctl::Sysctl;
 pub use telegen::{NEEDED_CAPABILITIES, telegen, telegen_as_nobody, telegen_as_nobody_with, telegen_binary};
 pub use tmpfs::Tmpfs;
-pub use workload::{Program, build_with, python, reported, source_line};
+pub use workload::{Program, build_directory, build_with, python, reported, source_line};

@@ -25,6 +25,7 @@ mod labels;
 mod lifecycle;
 mod manual;
 mod odd_machines;
+mod other_kernel;
 mod output_file;
 mod permissions;
 mod pid_namespace;
