@@ -6,6 +6,7 @@ use crate::privileges::missing_capabilities;
 use crate::sys::{self, SharedMemory};
 use crate::{
     Clock, ControlGroups, CpuSet, Decider, Error, EventRing, SampleRings, Scanner, Shared, UnwindMaps,
+    features,
 };
 use libbpf_rs::{
     Link, MapCore, MapFlags, MapHandle, MapImpl, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut,
@@ -175,7 +176,8 @@ fn load(open: impl FnOnce() -> Result<OpenObject, libbpf_rs::Error>) -> Result<O
         return Err(Error::NoBtf { path });
     }
     let (object, log) = with_log(|| open().and_then(OpenObject::load));
-    object.map_err(|source| Error::Load { source, log })
+    // What asking makes libbpf say is of no use to anybody.
+    object.map_err(|source| with_log(|| features::explain(source, log)).0)
 }
 
 /// Loads the programs that read the list of processes, and nothing else.

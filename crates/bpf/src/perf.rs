@@ -24,6 +24,20 @@ impl Clock {
     }
 }
 
+/// Whether a clock of this kind may be opened with the capabilities that this thread has in force.
+///
+/// # Errors
+///
+/// Why not.
+pub fn may_open_clock(clock: Clock) -> Result<(), Error> {
+    let cpu = CpuSet::online()?.iter().next().unwrap_or(0);
+    sys::open_clock(clock, 1, cpu).map(drop).map_err(|source| Error::PerfEvent {
+        clock: clock.name(),
+        cpu,
+        source,
+    })
+}
+
 /// The clocks that run now, by CPU.
 pub(crate) struct Clocks {
     clock: Clock,

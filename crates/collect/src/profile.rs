@@ -105,7 +105,7 @@ fn read_kernel_symbols() -> KernelSymbols {
     if symbols.is_empty() {
         tracing::warn!(
             hidden = symbols.is_hidden(),
-            "no kernel symbols: kernel frames are shown as addresses (CAP_SYSLOG or kernel.kptr_restrict=0 is needed)"
+            "no kernel symbols: kernel frames are shown as addresses (telegen doctor says what they need)"
         );
     }
     symbols

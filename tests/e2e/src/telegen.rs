@@ -60,6 +60,28 @@ pub fn telegen_as_nobody<S: AsRef<std::ffi::OsStr>>(
     Ok(command)
 }
 
+/// The capabilities that telegen has a use for, as setpriv(1) writes them.
+pub const NEEDED_CAPABILITIES: [&str; 6] =
+    ["bpf", "perfmon", "sys_ptrace", "dac_read_search", "syslog", "checkpoint_restore"];
+
+/// The same as the user nobody, who has these capabilities and no others.
+///
+/// # Errors
+///
+/// If there is no binary.
+pub fn telegen_as_nobody_with<S: AsRef<std::ffi::OsStr>>(
+    capabilities: &[&str],
+    arguments: impl IntoIterator<Item = S>,
+) -> Result<Command> {
+    let list: String = capabilities.iter().map(|name| format!(",+{name}")).collect();
+    let sets = ["inh-caps", "ambient-caps"].map(|set| format!("--{set}=-all{list}"));
+    let mut command = Command::new("setpriv");
+    clean(&mut command);
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).args(sets).arg("--");
+    command.arg(telegen_binary()?).args(arguments).env("HOME", "/nonexistent");
+    Ok(command)
+}
+
 fn clean(command: &mut Command) {
     let foreign =
         ["NO_COLOR", "CLICOLOR_FORCE", "FORCE_COLOR", "KUBECONFIG", "NODE_NAME", "POD_NAME", "POD_NAMESPACE"];

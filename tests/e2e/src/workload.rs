@@ -183,8 +183,12 @@ fn workloads() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads")
 }
 
-/// A directory below the target directory that this test binary was built into.
-fn build_directory() -> Result<PathBuf> {
+/// A directory below the target directory that this test binary was built into, for what is to be kept between runs.
+///
+/// # Errors
+///
+/// If it cannot be made.
+pub fn build_directory() -> Result<PathBuf> {
     let executable = std::env::current_exe().context("where am I")?;
     let profile = executable.ancestors().nth(2).context("a test binary lies in <target>/<profile>/deps")?;
     let directory = profile.join("e2e-workloads");

@@ -6,31 +6,10 @@ use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use telegen_e2e::{CpuMeter, Profile, Program, Running, Scratch, telegen, telegen_binary, until};
+use telegen_e2e::{CpuMeter, Profile, Program, Running, Scratch, Sysctl, telegen, telegen_binary, until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const MIB: u64 = 1 << 20;
-
-/// A sysctl with another value while this lives.
-struct Sysctl {
-    path: &'static str,
-    before: String,
-}
-
-impl Sysctl {
-    fn set(path: &'static str, value: &str) -> Result<Self> {
-        let before = fs::read_to_string(path)?;
-        fs::write(path, value).with_context(|| format!("cannot write {path}"))?;
-        Ok(Self { path, before })
-    }
-}
-
-impl Drop for Sysctl {
-    fn drop(&mut self) {
-        // Nobody could do anything about it.
-        let _ = fs::write(self.path, &self.before);
-    }
-}
 
 /// Started, and as crowded as it shall be.
 fn start(scratch: &Scratch, name: &str, arguments: &[&str]) -> Result<Running> {

@@ -26,6 +26,8 @@ mod labels;
 mod lifecycle;
 mod manual;
 mod named_targets;
+mod odd_machines;
+mod other_kernel;
 mod output_file;
 mod permissions;
 mod pid_namespace;

@@ -8,11 +8,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use telegen_e2e::{
-    Agent, AgentSettings, CpuMeter, Outcome, Profile, Program, Scratch, run, telegen, telegen_binary, until,
+    Agent, AgentSettings, CpuMeter, NEEDED_CAPABILITIES, Outcome, Profile, Program, Scratch, run, telegen,
+    telegen_as_nobody_with, until,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
-const NEEDED: [&str; 6] = ["bpf", "perfmon", "sys_ptrace", "dac_read_search", "syslog", "checkpoint_restore"];
 
 /// A line of `/proc/PID/status`, of each of its threads.
 fn of_all_threads(pid: u32, key: &str) -> Result<BTreeSet<String>> {
@@ -70,17 +70,12 @@ fn a_command_runs_with_the_privileges_of_its_caller() -> Result<()> {
     Ok(())
 }
 
-/// Runs telegen as the user nobody, who has these capabilities and no others.
 fn run_with(capabilities: &[&str], arguments: &[&str]) -> Result<Outcome> {
-    let list: String = capabilities.iter().map(|name| format!(",+{name}")).collect();
-    let sets = ["inh-caps", "ambient-caps"].map(|set| format!("--{set}=-all{list}"));
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).args(sets).arg("--");
-    run(command.arg(telegen_binary()?).args(arguments).env("HOME", "/nonexistent"), LIMIT)
+    run(&mut telegen_as_nobody_with(capabilities, arguments)?, LIMIT)
 }
 
 fn without(capability: &str) -> Vec<&'static str> {
-    NEEDED.into_iter().filter(|name| *name != capability).collect()
+    NEEDED_CAPABILITIES.into_iter().filter(|name| *name != capability).collect()
 }
 
 /// A recording by nobody with these capabilities, of a root's program that calls the kernel.
@@ -111,7 +106,7 @@ fn nobody_with_the_capabilities_gets_everything() -> Result<()> {
     let meter = CpuMeter::start(burner.pid());
     // Nobody else may read it.
     fs::set_permissions(scratch.join("tg-six"), fs::Permissions::from_mode(0o700))?;
-    let profile = record_with(&scratch, &NEEDED, "tg-six")?;
+    let profile = record_with(&scratch, &NEEDED_CAPABILITIES, "tg-six")?;
     assert_sampled(&profile, &meter)?;
     let named = profile.count_with("main");
     assert!(named * 10 > profile.total() * 9, "{named} of {}: {:?}", profile.total(), profile.functions());

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 // No workload outlives its test by more than this, even if the test was killed before it could clean up.
+#ifndef TG_LIFE_LIMIT_SECONDS
 #define TG_LIFE_LIMIT_SECONDS 180
+#endif
 
 static inline void tg_limit_life(void)
 {

@@ -2,7 +2,8 @@
 
 use super::{Finding, Health, finding};
 use std::fs;
-use telegen_bpf::{Clock, Kernel, Options, btf_path};
+use std::path::Path;
+use telegen_bpf::{Clock, Kernel, Options, btf_path, lockdown as mode_of_lockdown};
 
 pub(super) fn findings() -> Vec<Finding> {
     vec![release(), btf(), lockdown(), programs(), hardware_clock(), sample_rate(), stack_depth()]
@@ -13,7 +14,7 @@ fn release() -> Finding {
     let mut numbers = release.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     let status = if version >= (6, 1) { Health::Ok } else { Health::Degraded };
-    finding("kernel", status, release, "kernels before 6.1 are not tried")
+    finding("kernel", status, release, "telegen is made for 6.1 and newer")
 }
 
 fn btf() -> Finding {
@@ -21,20 +22,17 @@ fn btf() -> Finding {
     if path.exists() {
         return finding("BTF", Health::Ok, path.display().to_string(), "");
     }
-    let found = format!("no {}", path.display());
-    finding(
-        "BTF",
-        Health::Missing,
-        found,
-        "the kernel must be built with CONFIG_DEBUG_INFO_BTF=y; nothing can be profiled",
-    )
+    let cost = if Path::new("/sys/kernel").exists() {
+        "the kernel must be built with CONFIG_DEBUG_INFO_BTF=y; nothing can be profiled"
+    } else {
+        "sysfs must be mounted; nothing can be profiled"
+    };
+    finding("BTF", Health::Missing, format!("no {}", path.display()), cost)
 }
 
-/// `none [integrity] confidentiality`, the one in force in brackets: kernel_lockdown(7).
 fn lockdown() -> Finding {
-    let text = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
-    let mode =
-        text.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("none", |(mode, _)| mode);
+    let mode = mode_of_lockdown();
+    let mode = mode.as_deref().unwrap_or("none that is seen (no securityfs)");
     // Integrity forbids BPF to write to the memory of processes, which telegen never does.
     let status = if mode == "confidentiality" { Health::Missing } else { Health::Ok };
     finding(
@@ -89,8 +87,9 @@ fn sample_rate() -> Finding {
 
 fn stack_depth() -> Finding {
     let depth = sysctl("perf_event_max_stack");
-    let status = if depth.is_some_and(|depth| depth >= 127) { Health::Ok } else { Health::Degraded };
-    let found = format!("kernel.perf_event_max_stack = {}", depth.unwrap_or(0));
+    let status = if depth.is_none_or(|depth| depth >= 127) { Health::Ok } else { Health::Degraded };
+    let found = depth.map_or_else(|| "unknown".into(), |depth| format!("{depth}"));
+    let found = format!("kernel.perf_event_max_stack = {found}");
     finding("stack depth", status, found, "deeper kernel stacks are cut")
 }
 

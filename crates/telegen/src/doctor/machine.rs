@@ -54,7 +54,8 @@ fn proc_mount(mounts: &str) -> Finding {
     const COST: &str =
         "without CAP_SYS_PTRACE other users' processes are not seen in /proc: no arguments, no symbols";
     let proc = mounted(mounts, "proc");
-    let Some((_, options)) = proc.iter().find(|(place, _)| *place == "/proc") else {
+    // The one that was mounted last covers the others.
+    let Some((_, options)) = proc.iter().rfind(|(place, _)| *place == "/proc") else {
         return finding("/proc", Health::Missing, "not mounted", "nothing is known of any process");
     };
     match options.split(',').find(|option| option.starts_with("hidepid=")) {
@@ -111,5 +112,7 @@ mod tests {
         assert_eq!(proc_mount(MOUNTS).found, "mounted with hidepid=invisible");
         assert_eq!(proc_mount(&MOUNTS.replace(",hidepid=invisible", "")).found, "mounted");
         assert_eq!(proc_mount("").status, Health::Missing);
+        let covered = MOUNTS.replace(",hidepid=invisible", "") + MOUNTS;
+        assert_eq!(proc_mount(&covered).found, "mounted with hidepid=invisible");
     }
 }

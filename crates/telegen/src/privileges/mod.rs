@@ -7,6 +7,7 @@ use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
 };
+use telegen_bpf::{Clock, may_open_clock};
 use tikv_jemalloc_ctl::background_thread;
 
 /// A capability that telegen has a use for.
@@ -51,7 +52,7 @@ pub(crate) const NEEDS: [Need; 6] = [
         capability: CapabilitySet::SYSLOG,
         name: "CAP_SYSLOG",
         required: false,
-        cost: "where kernel.kptr_restrict is not 0 kernel frames are addresses",
+        cost: "kernel frames are addresses, unless kernel.kptr_restrict is 0 and kernel.perf_event_paranoid at most 1",
     },
     Need {
         capability: CapabilitySet::CHECKPOINT_RESTORE,
@@ -82,7 +83,7 @@ impl Role {
     }
 }
 
-/// Gives up all capabilities but those that profiling needs, for good: nothing that is run from here on gets them back. To be
+/// Gives up all capabilities but those that profiling needs here, for good: nothing that is run from here on gets them back. To be
 /// called before the first thread is started, since each has its own.
 pub(crate) fn give_up(role: Role) -> Result<(), Failure> {
     try_to_give_up(role)
@@ -105,7 +106,7 @@ pub(crate) fn confine() {
 
 fn try_to_give_up(role: Role) -> rustix::io::Result<()> {
     let held = capabilities(None)?;
-    let kept = kept(held.permitted, role);
+    let kept = kept(held.permitted, role, clock_needs());
     // This takes CAP_SETPCAP; who has not got it has a bounding set that others have seen to.
     for capability in CapabilitySet::all().iter().filter(|capability| !kept.contains(*capability)) {
         if remove_capability_from_bounding_set(capability).is_err() {
@@ -121,8 +122,27 @@ fn try_to_give_up(role: Role) -> rustix::io::Result<()> {
     set_no_new_privs(true)
 }
 
-fn kept(permitted: CapabilitySet, role: Role) -> CapabilitySet {
-    let needed = NEEDS.iter().fold(role.extra(), |all, need| all | need.capability);
+/// What this kernel asks for beside CAP_PERFMON before it lets a clock be opened.
+///
+/// Debian and Ubuntu have added levels above 2 to kernel.perf_event_paranoid, and set one; depending on the version only
+/// CAP_SYS_ADMIN lifts it. So the kernel is asked.
+pub(crate) fn clock_needs() -> CapabilitySet {
+    let none = CapabilitySet::empty();
+    let Ok(held) = capabilities(None) else { return none };
+    if !held.effective.contains(ADMIN) || may_open_clock(Clock::CpuClock).is_err() {
+        return none;
+    }
+    let lowered = CapabilitySets { effective: held.effective & !ADMIN, ..held };
+    if set_capabilities(None, lowered).is_err() {
+        return none;
+    }
+    let enough = may_open_clock(Clock::CpuClock).is_ok();
+    // It is in the permitted set, so it can always be had back.
+    if set_capabilities(None, held).is_err() || enough { none } else { ADMIN }
+}
+
+fn kept(permitted: CapabilitySet, role: Role, clock_needs: CapabilitySet) -> CapabilitySet {
+    let needed = NEEDS.iter().fold(role.extra() | clock_needs, |all, need| all | need.capability);
     let required = NEEDS.iter().filter(|need| need.required);
     let complete = required.map(|need| need.capability).all(|capability| permitted.contains(capability));
     permitted & if complete { needed } else { needed | ADMIN }
@@ -145,17 +165,19 @@ mod tests {
 
     #[test]
     fn only_what_is_needed_is_kept() {
-        let service = kept(CapabilitySet::all(), Role::Service);
+        let none = CapabilitySet::empty();
+        let service = kept(CapabilitySet::all(), Role::Service, none);
         assert!(NEEDS.iter().all(|need| service.contains(need.capability)));
         assert_eq!(service.iter().count(), NEEDS.len());
-        let command = kept(CapabilitySet::all(), Role::Command);
+        let command = kept(CapabilitySet::all(), Role::Command, none);
         assert_eq!(command & !service, CapabilitySet::DAC_OVERRIDE | CapabilitySet::KILL);
+        assert_eq!(kept(CapabilitySet::all(), Role::Service, ADMIN), service | ADMIN);
     }
 
     #[test]
     fn what_contains_the_rest_is_kept_where_the_rest_is_missing() {
         let old = ADMIN | CapabilitySet::SYS_PTRACE | CapabilitySet::NET_ADMIN;
-        assert_eq!(kept(old, Role::Service), ADMIN | CapabilitySet::SYS_PTRACE);
-        assert_eq!(kept(CapabilitySet::CHOWN, Role::Service), CapabilitySet::empty());
+        assert_eq!(kept(old, Role::Service, CapabilitySet::empty()), ADMIN | CapabilitySet::SYS_PTRACE);
+        assert_eq!(kept(CapabilitySet::CHOWN, Role::Service, ADMIN), CapabilitySet::empty());
     }
 }
