@@ -1,5 +1,6 @@
 //! Ticks are gathered, per program image, until an interval ends.
 
+use crate::generated_range::{GeneratedRange, GeneratedRanges};
 use crate::image::{Image, Refreshed};
 use crate::interval::{Frame, Interval, Marker, Row};
 use crate::module::{Module, Modules};
@@ -93,6 +94,7 @@ struct Gathered {
     modules: Vec<Arc<Module>>,
     /// Numbers in `modules`, which keeps them alive, by their addresses.
     module_numbers: HashMap<usize, u32, RandomState>,
+    generated: GeneratedRanges,
 }
 
 impl Collector {
@@ -293,6 +295,7 @@ impl Gathered {
             row_entries: Vec::new(),
             modules: Vec::new(),
             module_numbers: HashMap::default(),
+            generated: GeneratedRanges::default(),
         }
     }
 
@@ -322,20 +325,23 @@ impl Gathered {
         let not_ready = entry.flaws.not_ready.then_some(Marker::NotReady);
         let mut ended_early = not_ready.or(Marker::of_ending(entry.flaws.ending));
         for (depth, &address) in user.iter().enumerate() {
-            let Some((module, offset)) = image.lookup(at_call(depth, address)) else {
+            let at = at_call(depth, address);
+            let Some((module, offset)) = image.lookup(at) else {
                 // Frame-pointer chains end in a null return address.
                 if address != 0 || depth == 0 {
                     ended_early = not_ready.or(Some(Marker::Unmapped));
                 }
                 break;
             };
-            let generated = module.is_generated();
-            let module = number(&mut self.module_numbers, &mut self.modules, module);
-            self.frames.push(if generated {
-                Frame::Generated { module, address: at_call(depth, address) }
+            let number = number(&mut self.module_numbers, &mut self.modules, module);
+            let frame = if module.is_generated() {
+                let bias = if module.file.is_some() { offset.0.wrapping_sub(at) } else { 0 };
+                let range = self.generated.number(GeneratedRange { module: number, bias });
+                Frame::Generated { range, address: at }
             } else {
-                Frame::User { module, offset }
-            });
+                Frame::User { module: number, offset }
+            };
+            self.frames.push(frame);
         }
         self.frames.extend(ended_early.map(Frame::Marker));
     }
@@ -351,11 +357,12 @@ impl Gathered {
             row.count = self.stacks.entries()[entry as usize].count;
         }
         let mut numbers = vec![u32::MAX; self.slots.len()];
-        let mut facts = Vec::new();
+        let (mut facts, mut jit_dumps) = (Vec::new(), Vec::new());
         for (slot, id) in self.slots.iter().enumerate() {
             if let Some(image) = images.get(id).and_then(|known| known.image.as_ref()) {
                 numbers[slot] = facts.len() as u32;
                 facts.push(image.facts.clone());
+                jit_dumps.push(image.jit_dump().cloned());
             }
         }
         for row in &mut self.rows {
@@ -368,8 +375,10 @@ impl Gathered {
             rows: self.rows,
             frames: self.frames,
             modules: self.modules,
+            generated: self.generated.finish(),
             images: facts,
             targets,
+            jit_dumps,
         }
     }
 }

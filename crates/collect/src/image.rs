@@ -6,13 +6,25 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::sync::Arc;
 use telegen_model::{FileOffset, ProcessFacts};
-use telegen_process::{Backing, Error, Mapping, Mappings, ProcFs};
+use telegen_process::{Backing, Error, JitDumpFile, Mapping, Mappings, ProcFs};
 
 /// What is mapped, and the modules behind it. A forked child shares its parent's until its own are read.
 #[derive(Clone, Debug, Default)]
 struct AddressSpace {
     mappings: Mappings,
     modules: HashMap<u64, Arc<Module>, RandomState>,
+    /// Where the mark of a jitdump file is mapped, and the file.
+    jit_dump: Option<(u64, Arc<JitDumpFile>)>,
+}
+
+impl AddressSpace {
+    /// The last one counts, but its own more than one that a forked process has from its parent.
+    fn add_jit_dump(&mut self, start: u64, dump: Option<Arc<JitDumpFile>>) {
+        let Some(dump) = dump else { return };
+        if dump.is_own || self.jit_dump.as_ref().is_none_or(|(_, before)| !before.is_own) {
+            self.jit_dump = Some((start, dump));
+        }
+    }
 }
 
 /// What reading the mappings again has brought.
@@ -52,9 +64,11 @@ impl Image {
         let delta = space.mappings.update(parsed.mappings);
         for gone in &delta.removed {
             space.modules.remove(&gone.start);
+            space.jit_dump.take_if(|(start, _)| *start == gone.start);
         }
         for mapping in &delta.added {
             space.modules.insert(mapping.start, modules.of_mapping(proc, pid, mapping));
+            space.add_jit_dump(mapping.start, modules.jit_dump(proc, pid, mapping));
         }
         let unchanged = delta.added.is_empty() && delta.removed.is_empty();
         Ok(if unchanged { Refreshed::Unchanged } else { Refreshed::Changed })
@@ -77,6 +91,11 @@ impl Image {
 
     pub(crate) fn has_mappings(&self) -> bool {
         self.space.mappings.iter().len() > 0
+    }
+
+    /// The file in which its just-in-time compiler writes what it compiles, if it does.
+    pub(crate) fn jit_dump(&self) -> Option<&Arc<JitDumpFile>> {
+        self.space.jit_dump.as_ref().map(|(_, dump)| dump)
     }
 
     /// The module that an address lies in, and where in it that is: an offset in its file, or from the start of a

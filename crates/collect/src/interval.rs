@@ -1,11 +1,13 @@
 //! What was gathered over one interval, free of addresses and of processes that may be gone.
 
+use crate::generated_range::GeneratedRange;
 use crate::module::Module;
 use crate::target::Targets;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use telegen_model::{Ending, FileOffset, ProcessFacts, TargetNumber, Tid};
+use telegen_process::JitDumpFile;
 
 /// A place in a stack.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -19,10 +21,10 @@ pub enum Frame {
         /// Where in it.
         offset: FileOffset,
     },
-    /// An address in memory that no file stands behind: what a just-in-time compiler has made.
+    /// An address in memory that a just-in-time compiler puts code into.
     Generated {
-        /// Index into [`Interval::modules`].
-        module: u32,
+        /// Index into [`Interval::generated`].
+        range: u32,
         /// Where in the memory of the row's process.
         address: u64,
     },
@@ -144,10 +146,14 @@ pub struct Interval {
     pub frames: Vec<Frame>,
     /// What frames refer to. Their files stay open as long as they are referred to.
     pub modules: Vec<Arc<Module>>,
+    /// What frames of generated code refer to.
+    pub generated: Vec<GeneratedRange>,
     /// What rows refer to.
     pub images: Vec<Arc<ProcessFacts>>,
     /// What the targets of rows are.
     pub targets: Targets,
+    /// For each of the images the file in which its just-in-time compiler writes what it compiles, if it does.
+    pub jit_dumps: Vec<Option<Arc<JitDumpFile>>>,
 }
 
 impl Interval {

@@ -11,14 +11,18 @@
 
 mod collector;
 mod generated;
+mod generated_range;
 mod image;
 mod interval;
+mod jit_dumps;
 mod module;
+mod perf_maps;
 mod profile;
 mod stack_table;
 mod target;
 
 pub use collector::{CodeChange, Collector, Losses, MappedCode};
+pub use generated_range::GeneratedRange;
 pub use interval::{Frame, Interval, Marker, Row};
 pub use module::{Module, ModuleFile};
 pub use profile::{AssemblerFigures, ExtraLabels, ProfileAssembler};

@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 use std::fs::File;
 use std::sync::{Arc, Weak};
 use telegen_model::{BuildId, FileId, Pid};
-use telegen_process::{Backing, FileFacts, MappedFile, Mapping, ProcFs};
+use telegen_process::{Backing, Error, FileFacts, JitDumpFile, MappedFile, Mapping, ProcFs, VDSO, own_vdso};
 use telegen_symbolize::build_id;
 
 /// Something that code is run from.
@@ -13,8 +13,9 @@ use telegen_symbolize::build_id;
 pub struct Module {
     /// The path as the process sees it that was first seen to map it, or a name such as `[vdso]`.
     pub path: Box<str>,
-    /// The file, if there is one.
+    /// The file, if there is one. That of the vDSO is a copy.
     pub file: Option<ModuleFile>,
+    generated: bool,
 }
 
 /// The file of a module.
@@ -23,7 +24,7 @@ pub struct ModuleFile {
     /// What it is known by, whichever path or container it was found under.
     pub id: FileId,
     /// The open file, so that it can be read when its process, or its container, has gone. `None` if it could not be
-    /// opened, or if too many are open.
+    /// opened, if it is not ELF, or if too many are open.
     pub open: Option<File>,
 }
 
@@ -36,13 +37,14 @@ impl Module {
         }
     }
 
-    /// Whether it is memory that code was put into while the process ran.
+    /// Whether code was put there while the process ran: into anonymous memory, or into a file that is none of code, such
+    /// as a memfd.
     pub(crate) fn is_generated(&self) -> bool {
-        self.file.is_none() && !FIXED.contains(&&*self.path)
+        self.generated
     }
 
     fn named(name: &str) -> Self {
-        Self { path: name.into(), file: None }
+        Self { path: name.into(), file: None, generated: !FIXED.contains(&name) }
     }
 }
 
@@ -53,14 +55,24 @@ pub(crate) struct Modules {
     by_name: HashMap<Box<str>, Weak<Module>, RandomState>,
     /// Saves reading the build id of a file that another process has mapped already.
     ids: HashMap<FileFacts, (FileId, Weak<Module>), RandomState>,
-    /// Mapped files that could not be opened.
+    /// The 64-bit vDSO, once it was met.
+    vdso: Weak<Module>,
+    jit_dumps: Vec<Weak<JitDumpFile>>,
+    /// Mapped files that could not be opened, or were not for not surely being the process's own.
     pub(crate) unopened: u64,
 }
 
 /// Files that are held open at the most; beyond that a module has no symbols.
 const MAX_OPEN: usize = 4096;
+/// jitdump files that are held open at the most.
+const MAX_JIT_DUMPS: usize = 1024;
 /// What the kernel itself maps.
-const FIXED: [&str; 3] = ["[vdso]", "[vsyscall]", "[uprobes]"];
+const FIXED: [&str; 3] = [VDSO, "[vsyscall]", "[uprobes]"];
+/// Where the address space of 32-bit processes ends, whose vDSO is another one.
+const END_OF_32_BIT: u64 = 1 << 32;
+/// How the paths of files begin that are nothing but memory: of memfd_create(2), of shared anonymous memory, of shmat(2),
+/// of huge pages.
+const MEMORY: [&str; 4] = ["/memfd:", "/dev/zero", "/SYSV", "/anon_hugepage"];
 /// Anonymous executable memory: what a just-in-time compiler makes.
 const ANONYMOUS: &str = "[anon]";
 
@@ -69,16 +81,41 @@ impl Modules {
     pub(crate) fn of_mapping(&mut self, proc: &ProcFs, pid: Pid, mapping: &Mapping) -> Arc<Module> {
         match &mapping.backing {
             Backing::Anonymous => self.named(ANONYMOUS),
+            Backing::Named(name) if &**name == VDSO && mapping.start >= END_OF_32_BIT => self.vdso(),
             Backing::Named(name) => self.named(name),
             Backing::File { path, device, inode, .. } => match MappedFile::open(proc, pid, mapping) {
                 Ok(file) => self.opened(path, file),
-                Err(_) => {
-                    self.unopened += 1;
+                Err(error) => {
+                    let generated = is_memory(path) || matches!(error, Error::NotRegular { .. });
+                    self.unopened += u64::from(!generated);
                     let device = u64::from(device.0) << 32 | u64::from(device.1);
                     let id = FileId::Inode { device, inode: *inode, ctime_ns: 0, size: 0 };
-                    self.file(path, id, None)
+                    self.file(path, ModuleFile { id, open: None }, generated)
                 }
             },
+        }
+    }
+
+    /// The jitdump file that a mapping of a process is the mark of.
+    pub(crate) fn jit_dump(
+        &mut self,
+        proc: &ProcFs,
+        pid: Pid,
+        mapping: &Mapping,
+    ) -> Option<Arc<JitDumpFile>> {
+        if !JitDumpFile::is_marked_by(mapping) {
+            return None;
+        }
+        match JitDumpFile::open(proc, pid, mapping) {
+            Ok(dump) if self.jit_dumps.len() < MAX_JIT_DUMPS => {
+                let dump = Arc::new(dump);
+                self.jit_dumps.push(Arc::downgrade(&dump));
+                Some(dump)
+            }
+            _ => {
+                self.unopened += 1;
+                None
+            }
         }
     }
 
@@ -88,23 +125,43 @@ impl Modules {
         {
             return module;
         }
-        let id = match build_id::read(&file.file) {
-            Ok(Some(build_id)) => FileId::BuildId(build_id),
-            // No build id, or not ELF at all: a mapped archive, a damaged file.
-            _ => file.facts.file_id(),
+        let (id, generated) = match build_id::read(&file.file) {
+            Ok(Some(build_id)) => (FileId::BuildId(build_id), false),
+            Err(telegen_symbolize::Error::NotElf) => (file.facts.file_id(), true),
+            // No build id, or a damaged file.
+            _ => (file.facts.file_id(), false),
         };
-        let module = self.file(path, id.clone(), Some(file.file));
+        let open = (!generated).then_some(file.file);
+        let module = self.file(path, ModuleFile { id: id.clone(), open }, generated);
         self.ids.insert(file.facts, (id, Arc::downgrade(&module)));
         module
     }
 
-    fn file(&mut self, path: &str, id: FileId, open: Option<File>) -> Arc<Module> {
-        if let Some(module) = self.by_file.get(&id).and_then(Weak::upgrade) {
+    fn file(&mut self, path: &str, file: ModuleFile, generated: bool) -> Arc<Module> {
+        if let Some(module) = self.by_file.get(&file.id).and_then(Weak::upgrade) {
             return module;
         }
-        let open = open.filter(|_| self.by_file.len() < MAX_OPEN);
-        let module = Arc::new(Module { path: path.into(), file: Some(ModuleFile { id: id.clone(), open }) });
+        let (id, open) = (file.id, file.open.filter(|_| self.by_file.len() < MAX_OPEN));
+        let file = Some(ModuleFile { id: id.clone(), open });
+        let module = Arc::new(Module { path: path.into(), file, generated });
         self.by_file.insert(id, Arc::downgrade(&module));
+        module
+    }
+
+    fn vdso(&mut self) -> Arc<Module> {
+        if let Some(module) = self.vdso.upgrade() {
+            return module;
+        }
+        // Without it there are neither names nor unwind tables of it.
+        let Ok(file) = own_vdso() else { return self.named(VDSO) };
+        let id = match build_id::read(&file) {
+            Ok(Some(build_id)) => FileId::BuildId(build_id),
+            // No file has this identity.
+            _ => FileId::Inode { device: 0, inode: 0, ctime_ns: 0, size: 0 },
+        };
+        let file = Some(ModuleFile { id, open: Some(file) });
+        let module = Arc::new(Module { path: VDSO.into(), file, generated: false });
+        self.vdso = Arc::downgrade(&module);
         module
     }
 
@@ -122,10 +179,15 @@ impl Modules {
         self.by_file.retain(|_, module| module.strong_count() > 0);
         self.by_name.retain(|_, module| module.strong_count() > 0);
         self.ids.retain(|_, (_, module)| module.strong_count() > 0);
+        self.jit_dumps.retain(|dump| dump.strong_count() > 0);
     }
 
     /// How many files are known.
     pub(crate) fn files(&self) -> usize {
         self.by_file.len()
     }
+}
+
+fn is_memory(path: &str) -> bool {
+    MEMORY.iter().any(|beginning| path.starts_with(beginning))
 }

@@ -1,6 +1,7 @@
 //! An interval's frames get their names.
 
 use crate::generated::GeneratedCode;
+use crate::generated_range::GeneratedRange;
 use crate::interval::{Frame, Interval, Row};
 use crate::module::Module;
 use foldhash::fast::RandomState;
@@ -33,7 +34,7 @@ pub struct ProfileAssembler {
 /// What the assembler holds, and what went wrong.
 #[derive(Clone, Debug)]
 pub struct AssemblerFigures {
-    /// Bytes of user symbols and debug information.
+    /// Bytes of user symbols and debug information, and of what is known of generated code.
     pub symbol_bytes: usize,
     /// Bytes of kernel symbols.
     pub kernel_symbol_bytes: usize,
@@ -48,9 +49,11 @@ impl ProfileAssembler {
         Self { symbolizer: Symbolizer::new(budget), kernel: None, generated, labels }
     }
 
-    /// Drops what can be had again by reading files: kernel symbols, debug information, and half of all answers or more.
+    /// Drops what can be had again by reading files: kernel symbols, debug information, what is known of generated code,
+    /// and half of all answers or more.
     pub fn trim(&mut self) {
         self.symbolizer.trim();
+        self.generated.trim();
         self.kernel = None;
     }
 
@@ -78,7 +81,7 @@ impl ProfileAssembler {
     pub fn figures(&self) -> AssemblerFigures {
         let figures = self.symbolizer.figures();
         AssemblerFigures {
-            symbol_bytes: figures.cache_bytes + figures.debug_info_bytes as usize,
+            symbol_bytes: figures.cache_bytes + figures.debug_info_bytes as usize + self.generated.bytes(),
             kernel_symbol_bytes: self.kernel.as_ref().map_or(0, KernelSymbols::bytes),
             failures: self.failures(),
         }
@@ -87,15 +90,8 @@ impl ProfileAssembler {
 
 impl ProfileAssembler {
     fn failures(&self) -> Vec<(&'static str, u64)> {
-        let maps = self.generated.failures;
         let of_files = self.symbolizer.failures().map(|(failure, count)| (failure.name(), count));
-        of_files
-            .chain([
-                ("perf_map_untrusted", maps.untrusted),
-                ("perf_map_too_large", maps.too_large),
-                ("perf_map_too_slow", maps.too_slow),
-            ])
-            .collect()
+        of_files.chain(self.generated.failures()).collect()
     }
 }
 
@@ -139,24 +135,27 @@ impl Assembly {
         }
     }
 
-    /// The functions of generated code, each process's from its own map.
+    /// The functions of generated code, each process's from what its own compiler says.
     fn locate_generated_frames(&mut self, interval: &Interval, code: &mut GeneratedCode) {
-        let mut by_image: BTreeMap<u32, BTreeMap<u64, u32>> = BTreeMap::new();
+        let mut by_image: BTreeMap<u32, BTreeMap<u64, GeneratedRange>> = BTreeMap::new();
         for row in &interval.rows {
             for frame in interval.frames_of(row) {
-                if let Frame::Generated { module, address } = *frame {
-                    by_image.entry(row.image).or_default().insert(address, module);
+                if let Frame::Generated { range, address } = *frame {
+                    let range = interval.generated[range as usize];
+                    by_image.entry(row.image).or_default().insert(address, range);
                 }
             }
         }
-        for (image, modules) in by_image {
+        for (image, ranges) in by_image {
             let process = &interval.images[image as usize].key;
-            let addresses: Vec<u64> = modules.keys().copied().collect();
-            for (name, (address, module)) in code.names(process, &addresses).into_iter().zip(modules) {
-                let module = &interval.modules[module as usize];
-                let place = match name {
-                    Some(name) => named(&name, address),
-                    None => without_file(&module.path, FileOffset(address)),
+            let dump = interval.jit_dumps[image as usize].as_deref();
+            let addresses: Vec<u64> = ranges.keys().copied().collect();
+            let functions = code.functions(process, dump, &addresses);
+            for (function, (address, range)) in functions.into_iter().zip(ranges) {
+                let module = &interval.modules[range.module as usize];
+                let place = match function {
+                    Some(function) => Place { address, segment: None, frames: vec![function] },
+                    None => Place { address, ..without_symbol(module, range.offset(address)) },
                 };
                 let location = self.user_location(module, &place);
                 self.generated.insert((image, address), location);
@@ -253,28 +252,23 @@ impl Assembly {
 }
 
 fn places(module: &Arc<Module>, offsets: &[FileOffset], symbolizer: &mut Symbolizer) -> Vec<Arc<Place>> {
-    let name = base_name(&module.path);
     match &module.file {
         Some(file) => {
-            symbolizer.symbolize(Source { id: &file.id, file: file.open.as_ref(), module: name }, offsets)
+            let source = Source { id: &file.id, file: file.open.as_ref(), module: short_name(module) };
+            symbolizer.symbolize(source, offsets)
         }
-        None => offsets.iter().map(|&offset| Arc::new(without_file(&module.path, offset))).collect(),
+        None => offsets.iter().map(|&offset| Arc::new(without_symbol(module, offset))).collect(),
     }
 }
 
-/// A place in memory that no file stands behind.
-fn without_file(name: &str, offset: FileOffset) -> Place {
-    named(&format!("[{}+{:#x}]", name.trim_matches(['[', ']']), offset.0), offset.0)
+/// A place of which no more is known than where it is.
+fn without_symbol(module: &Module, offset: FileOffset) -> Place {
+    let name = format!("[{}+{:#x}]", short_name(module), offset.0);
+    Place { address: offset.0, segment: None, frames: vec![SourceFrame::named(&name)] }
 }
 
-/// A place of which no more than a name is known.
-fn named(name: &str, address: u64) -> Place {
-    let frame = SourceFrame {
-        system_name: name.into(),
-        name: name.into(),
-        file: Box::default(),
-        line: 0,
-        start_line: 0,
-    };
-    Place { address, segment: None, frames: vec![frame] }
+/// What stands in the names of places without a symbol.
+fn short_name(module: &Module) -> &str {
+    let bracketed = module.path.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    bracketed.unwrap_or_else(|| base_name(&module.path))
 }

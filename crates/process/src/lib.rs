@@ -10,6 +10,7 @@
 
 mod cgroup;
 mod error;
+mod jit_dump_file;
 mod mapped_file;
 mod mappings;
 mod maps;
@@ -19,9 +20,12 @@ mod pod_environment;
 mod proc_fs;
 mod stat;
 mod status;
+mod trust;
+mod vdso;
 
 pub use cgroup::parse_container;
 pub use error::Error;
+pub use jit_dump_file::JitDumpFile;
 pub use mapped_file::{FileFacts, MappedFile};
 pub use mappings::{Delta, Mappings};
 pub use maps::{Backing, MAX_MAPPINGS, Mapping, MapsParser, ParsedMaps, parse_executable};
@@ -30,3 +34,4 @@ pub use pod_environment::PodEnvironment;
 pub use proc_fs::{ProcFs, Scan};
 pub use stat::Stat;
 pub use status::Status;
+pub use vdso::{VDSO, own_vdso};

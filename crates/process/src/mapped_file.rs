@@ -47,22 +47,7 @@ impl MappedFile {
     /// Only regular files are opened: what else there may be is looked at without opening it, which would be an event
     /// for a device or a pipe.
     pub fn open(proc: &ProcFs, pid: Pid, mapping: &Mapping) -> Result<Self, Error> {
-        let Backing::File { path, device, inode, .. } = &mapping.backing else {
-            let name = mapping.backing.name().unwrap_or("[anonymous]");
-            return Err(Error::NotRegular { path: name.into() });
-        };
-        let identity = Identity { device: makedev(device.0, device.1), inode: *inode };
-        match Found::by_range(proc, pid, mapping) {
-            Ok(found) if identity.allows(&found.facts) => return found.open(pid),
-            Err(error @ Error::NotRegular { .. }) => return Err(error),
-            // Not permitted, or something else is mapped there by now: the path may still do.
-            Ok(_) | Err(_) => {}
-        }
-        let found = Found::below_root(proc, pid, Path::new(&**path))?;
-        if !identity.is_proven_by(&found.facts) {
-            return Err(Error::OtherFile { pid, path: PathBuf::from(&**path) });
-        }
-        found.open(pid)
+        Found::of_mapping(proc, pid, mapping)?.open(pid)
     }
 }
 
@@ -99,6 +84,27 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// Finds the file behind a mapping, as [`MappedFile::open`] says.
+    pub(crate) fn of_mapping(proc: &ProcFs, pid: Pid, mapping: &Mapping) -> Result<Self, Error> {
+        let Backing::File { path, device, inode, .. } = &mapping.backing else {
+            let name = mapping.backing.name().unwrap_or("[anonymous]");
+            return Err(Error::NotRegular { path: name.into() });
+        };
+        let identity = Identity { device: makedev(device.0, device.1), inode: *inode };
+        match Self::by_range(proc, pid, mapping) {
+            Ok(found) if identity.allows(&found.facts) => return Ok(found),
+            Err(error @ Error::NotRegular { .. }) => return Err(error),
+            // Not permitted, or something else is mapped there by now: the path may still do.
+            Ok(_) | Err(_) => {}
+        }
+        let found = Self::below_root(proc, pid, Path::new(&**path))?;
+        if identity.is_proven_by(&found.facts) {
+            Ok(found)
+        } else {
+            Err(Error::OtherFile { pid, path: PathBuf::from(&**path) })
+        }
+    }
+
     fn by_range(proc: &ProcFs, pid: Pid, mapping: &Mapping) -> Result<Self, Error> {
         let path = proc.path(pid, &format!("map_files/{:x}-{:x}", mapping.start, mapping.end));
         Self::new(open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()), path, pid)

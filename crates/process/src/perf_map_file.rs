@@ -1,10 +1,9 @@
 //! The perf map of a process: where its just-in-time compiler writes what it has compiled.
 
 use crate::mapped_file::Found;
-use crate::status::Status;
-use crate::{Error, ProcFs};
+use crate::{Error, ProcFs, trust};
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use telegen_model::Pid;
 
 /// `/tmp/perf-PID.map` of a process, in the process's own root and by its own idea of its pid.
@@ -21,7 +20,7 @@ pub struct PerfMapFile {
 impl PerfMapFile {
     /// Opens the perf map of a process; `None` if it has none.
     ///
-    /// Everybody may write to /tmp. So it must be a regular file, not a link to one, with one name only, and belong to
+    /// Everybody may write to /tmp. So it must be a regular file, not a link to one, with no other name, and belong to
     /// the process's effective user or to root; all else is [`Error::Untrusted`] or [`Error::NotRegular`]. What there
     /// is is looked at without opening it.
     pub fn open(proc: &ProcFs, pid: Pid) -> Result<Option<Self>, Error> {
@@ -32,21 +31,10 @@ impl PerfMapFile {
             Err(Error::OtherFile { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        check(&path, &found, &status)?;
+        trust::check(Path::new(&path), &found, &status)?;
         let identity = (found.facts.device, found.facts.inode);
         Ok(Some(Self { file: found.open(pid)?.file, identity }))
     }
-}
-
-fn check(path: &str, found: &Found, status: &Status) -> Result<(), Error> {
-    let refused = |reason| Err(Error::Untrusted { path: PathBuf::from(path), reason });
-    if found.links != 1 {
-        return refused("it has several names, or none");
-    }
-    if found.owner != 0 && found.owner != status.effective_uid {
-        return refused("it belongs to another user than the process");
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -54,6 +42,7 @@ mod tests {
     use super::*;
     use std::fs;
     use std::os::unix::fs::{MetadataExt, symlink};
+    use std::path::PathBuf;
     use std::process::{Command, Stdio};
     use std::time::Instant;
 

@@ -18,6 +18,13 @@ pub struct SourceFrame {
     pub start_line: u32,
 }
 
+impl SourceFrame {
+    /// A function of which no more than a name is known.
+    pub fn named(name: &str) -> Self {
+        Self { name: name.into(), system_name: name.into(), ..Self::default() }
+    }
+}
+
 /// A place in a file.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Place {

@@ -34,6 +34,10 @@ pub enum Program {
     Inlined,
     /// A function made at run time, and a map of it: `generated.c`.
     Generated,
+    /// A function made at run time, and a jitdump file of it: `jitdump.c`.
+    JitDump,
+    /// Time in the vDSO: `clocks.c`.
+    Clocks,
     /// More of something than a process should have: `crowded.c`.
     Crowded,
     /// No CPU time at all: `sleeper.c`.
@@ -72,6 +76,8 @@ impl Program {
             Self::Syscalls => "syscalls.c",
             Self::Inlined => "inlined.c",
             Self::Generated => "generated.c",
+            Self::JitDump => "jitdump.c",
+            Self::Clocks => "clocks.c",
             Self::Crowded => "crowded.c",
             Self::Sleeper => "sleeper.c",
             Self::Templates => "templates.cpp",
@@ -207,7 +213,7 @@ mod tests {
         for program in [Burn, BurnStatic, BurnStripped, Forker, Spawner, ExecMidway, Rename, Short, Early] {
             assert!(program.built()?.is_file());
         }
-        for program in [Syscalls, Inlined, Generated, Sleeper, Templates, Rust, Go] {
+        for program in [Syscalls, Inlined, Generated, JitDump, Clocks, Sleeper, Templates, Rust, Go] {
             assert!(program.built()?.is_file());
         }
         Ok(())

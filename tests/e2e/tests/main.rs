@@ -21,6 +21,7 @@ mod help;
 mod hostile_names;
 mod hostile_targets;
 mod hotplug;
+mod jitdump;
 mod kernel_decisions;
 mod labels;
 mod lifecycle;

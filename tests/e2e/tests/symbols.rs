@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::fs;
-use telegen_e2e::{Profile, Program, Recording, Running, Scratch, record, source_line};
+use telegen_e2e::{Profile, Program, Recording, Running, Scratch, record, skip, source_line};
 
 /// Records three seconds of a program that is started under this name.
 fn record_program(program: Program, name: &str) -> Result<Profile> {
@@ -35,6 +35,24 @@ fn functions_have_their_file_and_line() -> Result<()> {
         assert!(frame.file.ends_with("burn.c"), "{frame:?}");
         assert_eq!(frame.line, line, "{frame:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn functions_of_the_vdso_have_names_and_callers() -> Result<()> {
+    let clock = fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
+    let profile = record_program(Program::Clocks, "tg-clocks")?;
+    let is_there = |name: &str| profile.functions().iter().any(|function| function.contains(name));
+    if !is_there("vdso") && is_there("entry_SYSCALL") {
+        skip!("the clock {clock:?} can be read by the kernel only");
+    }
+    let whole = profile.count(|sample| {
+        let place = |name: &str| sample.frames.iter().position(|frame| frame.function.contains(name));
+        place("__vdso_clock_gettime") < place("main") && place("__vdso_clock_gettime").is_some()
+    });
+    // The rest is in the C library and the program itself.
+    assert!(whole * 2 >= profile.total(), "{whole} of {}: {:?}", profile.total(), profile.functions());
+    assert!(!is_there("[vdso+0x"), "{:?}", profile.functions());
     Ok(())
 }
 

@@ -3,9 +3,7 @@
 
 use super::waker::{Inbox, Sender, channel};
 use crate::unwind_metrics::UnwindState;
-use std::fs::File;
-use std::io::{self, Cursor};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
@@ -13,13 +11,12 @@ use std::thread::{Builder, JoinHandle};
 use telegen_bpf::{MappedRange, TableSlot, UnwindMaps, UnwindTable};
 use telegen_collect::{CodeChange, MappedCode, Module};
 use telegen_model::{FileId, Token};
-use telegen_process::ProcFs;
 use telegen_unwind::{Binary, Code, KernelSide, Range, RawRule, Registry, Table, TableLimits, TableState};
 
 const QUEUE: usize = 256;
-const VDSO: &str = "[vdso]";
-/// The vDSO has no file; no file has this identity.
-const VDSO_ID: FileId = FileId::Inode { device: 0, inode: 0, ctime_ns: 0, size: 0 };
+
+/// A binary that a table is to be made of.
+type Job = (FileId, Arc<Module>);
 
 /// What the thread is told.
 pub(crate) enum Message {
@@ -73,13 +70,6 @@ pub(crate) struct Unwind {
     tables: JoinHandle<()>,
 }
 
-/// Where the table of a binary is made from.
-#[derive(Clone)]
-enum Origin {
-    Module(Arc<Module>),
-    Vdso,
-}
-
 impl Unwind {
     pub(crate) fn start(maps: UnwindMaps, limits: TableLimits) -> io::Result<Self> {
         let (sender, inbox) = channel(QUEUE)?;
@@ -118,11 +108,11 @@ impl Unwind {
 
 struct Owner {
     kernel: Maps,
-    registry: Registry<TableSlot, Origin>,
+    registry: Registry<TableSlot, Arc<Module>>,
     /// Dropped when the thread that makes tables shall end.
-    jobs: SyncSender<(FileId, Origin)>,
+    jobs: SyncSender<Job>,
     /// What found that thread busy.
-    waiting: Option<(FileId, Origin)>,
+    waiting: Option<Job>,
     /// Tables that are being made.
     under_way: usize,
     /// Who wants to know when there are none.
@@ -191,11 +181,10 @@ impl Owner {
     }
 }
 
-fn code_of(code: MappedCode) -> Code<Origin> {
+fn code_of(code: MappedCode) -> Code<Arc<Module>> {
     let MappedCode { start, end, offset, module } = code;
     let binary = match &module.file {
-        Some(file) if file.open.is_some() => Some((file.id.clone(), Origin::Module(module))),
-        None if &*module.path == VDSO => Some((VDSO_ID, Origin::Vdso)),
+        Some(file) if file.open.is_some() => Some((file.id.clone(), module)),
         _ => None,
     };
     Code { start, end, offset: offset.0, binary }
@@ -255,15 +244,10 @@ fn mapped_range(range: &Range<TableSlot>) -> MappedRange {
     MappedRange { start: range.start, end: range.end, position, table }
 }
 
-fn make_tables(jobs: &Receiver<(FileId, Origin)>, made: &Sender<Message>) {
-    while let Ok((id, origin)) = jobs.recv() {
-        let (name, binary) = match &origin {
-            Origin::Module(module) => {
-                let file = module.file.as_ref().and_then(|file| file.open.as_ref());
-                (&*module.path, file.map(Binary::read))
-            }
-            Origin::Vdso => (VDSO, own_vdso().map(|bytes| Binary::read(Cursor::new(bytes)))),
-        };
+fn make_tables(jobs: &Receiver<Job>, made: &Sender<Message>) {
+    while let Ok((id, module)) = jobs.recv() {
+        let name = &*module.path;
+        let binary = module.file.as_ref().and_then(|file| file.open.as_ref()).map(Binary::read);
         let binary = match binary {
             Some(Ok(binary)) => {
                 tracing::debug!(
@@ -285,13 +269,4 @@ fn make_tables(jobs: &Receiver<(FileId, Origin)>, made: &Sender<Message>) {
             return;
         }
     }
-}
-
-/// The vDSO is the same code in every process, so the agent's own will do.
-fn own_vdso() -> Option<Vec<u8>> {
-    let parsed = ProcFs::default().executable_mappings(telegen_model::Pid(std::process::id())).ok()?;
-    let vdso = parsed.mappings.iter().find(|mapping| mapping.backing.name() == Some(VDSO))?;
-    let mut bytes = vec![0; usize::try_from(vdso.end - vdso.start).ok()?];
-    File::open("/proc/self/mem").ok()?.read_exact_at(&mut bytes, vdso.start).ok()?;
-    Some(bytes)
 }
