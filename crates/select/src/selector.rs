@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use telegen_model::{KernelKey, Pid, ProcessFacts, ProcessId, Token};
-use telegen_rules::{Decision, Reason, RuleSet, Verdict};
+use telegen_rules::{Decision, Reason, RuleSet, Target, Verdict};
 
 /// Bounds on the selection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -216,6 +216,11 @@ impl Selector {
 
     /// Decides on a process that is known, and says what that changes.
     fn decide(&mut self, token: Token, out: &mut Vec<Operation>) {
+        self.decide_after(&self.rules.clone(), token, out);
+    }
+
+    /// The same for a process on which other rules have decided before.
+    fn decide_after(&mut self, rules_before: &RuleSet, token: Token, out: &mut Vec<Operation>) {
         let Some(process) = self.processes.get(&token) else { return };
         let before = process.decision;
         let after = self.decision_for(token);
@@ -245,7 +250,7 @@ impl Selector {
                 self.set_targets(self.targets - 1);
                 out.push(Operation::End { token });
             }
-            (true, true) if before.target != after.target => {
+            (true, true) if !is_same(rules_before.target(before), self.rules.target(after)) => {
                 out.push(Operation::Retarget { token, facts: facts.clone(), decision: after });
             }
             _ => {}
@@ -288,14 +293,14 @@ impl Selector {
     }
 
     fn apply(&mut self, rules: RuleSet, out: &mut Vec<Operation>) {
-        self.rules = Arc::new(rules);
+        let before = std::mem::replace(&mut self.rules, Arc::new(rules));
         self.published.rules.store(self.rules.clone());
         // In the order of their tokens, so that beyond the limit it is the newest that are refused; first those that
         // leave, to make room.
         let mut tokens: Vec<Token> = self.processes.keys().copied().collect();
         tokens.sort_unstable_by_key(|token| (!self.processes[token].decision.is_profile(), *token));
         for token in tokens {
-            self.decide(token, out);
+            self.decide_after(&before, token, out);
         }
         self.admit_refused(out);
     }
@@ -387,4 +392,10 @@ impl Selector {
         self.targets = targets;
         self.published.targets.store(targets, Ordering::Relaxed);
     }
+}
+
+/// Whether what holds for the processes of a target is the same for those of another: a place in a list may be another's
+/// by now.
+fn is_same(before: &Target, after: &Target) -> bool {
+    (before.id, &before.name, before.sample_hz) == (after.id, &after.name, after.sample_hz)
 }
