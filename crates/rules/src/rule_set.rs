@@ -112,8 +112,14 @@ impl RuleSet {
 
     /// The target that has selected a process on which this was decided.
     pub fn target(&self, decision: Decision) -> &Target {
+        let targets = &self.compiled.targets;
+        let found = match decision.target.place() {
+            Some(place) => targets.get(place),
+            None => targets.last(),
+        };
         // What was decided by other rules may name one that is not among these.
-        self.targets().find(|target| target.id == decision.target).unwrap_or(&self.compiled.fallback)
+        let found = found.map(|target| &target.target).filter(|target| target.id == decision.target);
+        found.unwrap_or(&self.compiled.fallback)
     }
 
     /// Whether there is any rule: without one, everything is profiled.

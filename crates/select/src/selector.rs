@@ -272,6 +272,11 @@ impl Selector {
 
     /// Decides on a process that is known, and says what that changes.
     fn decide(&mut self, token: Token, out: &mut Vec<Operation>) {
+        self.decide_after(&self.rules.clone(), token, out);
+    }
+
+    /// The same for a process on which other rules have decided before.
+    fn decide_after(&mut self, rules_before: &RuleSet, token: Token, out: &mut Vec<Operation>) {
         let Some(process) = self.processes.get(&token) else { return };
         let before = process.decision;
         let after = self.decision_for(token);
@@ -304,7 +309,7 @@ impl Selector {
                 self.set_targets(self.targets - 1);
                 out.push(Operation::End { token });
             }
-            (true, true) if before.target != after.target => {
+            (true, true) if !is_same(rules_before.target(before), self.rules.target(after)) => {
                 out.push(Operation::Retarget { token, facts: facts.clone(), decision: after });
             }
             _ => {}
@@ -348,7 +353,7 @@ impl Selector {
     }
 
     fn apply(&mut self, rules: RuleSet, out: &mut Vec<Operation>) {
-        self.rules = Arc::new(rules);
+        let before = std::mem::replace(&mut self.rules, Arc::new(rules));
         self.published.rules.store(self.rules.clone());
         self.name_targets(out);
         // In the order of their tokens, so that beyond the limit it is the newest that are refused; first those that
@@ -356,7 +361,7 @@ impl Selector {
         let mut tokens: Vec<Token> = self.processes.keys().copied().collect();
         tokens.sort_unstable_by_key(|token| (!self.processes[token].decision.is_profile(), *token));
         for token in tokens {
-            self.decide(token, out);
+            self.decide_after(&before, token, out);
         }
         self.admit_refused(out);
     }
@@ -458,4 +463,10 @@ fn settings_of(rules: &RuleSet, rates: Rates) -> Vec<(TargetId, TargetSettings)>
         (target.id, TargetSettings { name: target.name.clone(), sample_hz, clock_hz })
     };
     rules.targets().map(settings).collect()
+}
+
+/// Whether what holds for the processes of a target is the same for those of another: a place in a list may be another's
+/// by now.
+fn is_same(before: &Target, after: &Target) -> bool {
+    (before.id, &before.name, before.sample_hz) == (after.id, &after.name, after.sample_hz)
 }

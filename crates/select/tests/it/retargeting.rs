@@ -41,6 +41,9 @@ fn another_target_takes_a_process_over_without_interrupting_it() {
     out.clear();
     selector.reload(compile(both), Rates::default(), &mut out);
     assert!(out.is_empty(), "nothing has changed: {out:?}");
+    let renamed = vec![target("b", by_name("ruby")), target("d", by_name("java"))];
+    selector.reload(compile(renamed), &mut out);
+    assert_eq!(retargets(&out), [(1, 1)], "in the same place there is one of another name");
 }
 
 #[test]
