@@ -35,6 +35,7 @@ mod pid_namespace;
 mod pid_reuse;
 mod pods;
 mod privileges;
+mod sample_rates;
 mod selection;
 mod short_lives;
 mod signals;

@@ -42,7 +42,7 @@ fn another_target_takes_a_process_over_without_interrupting_it() {
     selector.reload(compile(both), Rates::default(), &mut out);
     assert!(out.is_empty(), "nothing has changed: {out:?}");
     let renamed = vec![target("b", by_name("ruby")), target("d", by_name("java"))];
-    selector.reload(compile(renamed), &mut out);
+    selector.reload(compile(renamed), Rates::default(), &mut out);
     assert_eq!(retargets(&out), [(1, 1)], "in the same place there is one of another name");
 }
 
