@@ -6,6 +6,8 @@ mod command;
 mod containers;
 mod diff;
 mod doctor;
+#[cfg(test)]
+mod documentation;
 mod engine;
 mod failure;
 mod governor;

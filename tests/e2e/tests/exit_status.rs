@@ -38,6 +38,20 @@ fn nothing_matched() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn what_matches_more_kinds_of_rules_is_nearer() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let _near = scratch.start(Program::Sleeper, "tg-one-of-two", &[])?;
+    let rules = ["--match", "all", "--name", "tg-one-of-two", "--namespace", "tg-nowhere"];
+    let outcome = refused(&scratch, &rules, 3)?;
+    let nearest = outcome.stderr.lines().skip_while(|line| *line != "nearest misses:").nth(1);
+    assert!(
+        nearest.is_some_and(|line| line.contains("tg-one-of-two: target_process_names matches")),
+        "{outcome}"
+    );
+    Ok(())
+}
+
 /// All processes, and those that are not threads of the kernel.
 fn count_processes() -> Result<(u64, u64)> {
     let output = Command::new("ps").args(["-e", "-o", "ppid="]).output().context("cannot run ps")?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
-use telegen_e2e::{Container, Profile, Program, Running, Scratch, reported, run, skip, telegen};
+use telegen_e2e::{Container, Profile, Program, Running, Scratch, reported, run, skip, telegen, until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const CPU_MILLISECONDS: &str = "400";
@@ -24,11 +24,23 @@ fn record_stopped(
     sleep(Duration::from_secs(3));
     assert!(recording.is_running()?, "{}", recording.stderr()?);
     recording.signal(Signal::STOP)?;
+    until(LIMIT, "all threads to stop", || Ok(is_stopped(recording.pid())?.then_some(())))?;
     let cpu_seconds = life();
     recording.signal(Signal::CONT)?;
     recording.signal(Signal::INT)?;
     let outcome = recording.wait(LIMIT)?.expect_code(0)?;
     Ok((Profile::read(&output).with_context(|| outcome.to_string())?, cpu_seconds?))
+}
+
+/// Whether all threads have stopped: the first of them to be scheduled tells the others, which run on until then.
+fn is_stopped(pid: u32) -> Result<bool> {
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let stat = fs::read_to_string(task?.path().join("stat"))?;
+        if !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Lives and dies; the CPU seconds that it had.
