@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "this is all test code")]
 
 mod child;
+mod corpus;
 mod live;

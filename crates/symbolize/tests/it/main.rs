@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::print_stderr)]
 
 mod budget;
+mod corpus;
 mod crafted;
 mod crafted_elf;
 mod damaged;
