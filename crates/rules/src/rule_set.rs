@@ -48,7 +48,7 @@ pub(crate) struct Compiled {
 impl RuleSet {
     /// Compiles what the user wrote; all errors at once.
     pub fn compile(spec: impl Into<TargetingSpec>) -> Result<Self, Vec<RuleError>> {
-        let spec = spec.into();
+        let spec = spec.into().without_empty();
         let mut errors = Vec::new();
         let exclusions = Rule::compile_all(TargetId::DEFAULT, &spec.rules, Key::is_exclusion, &mut errors);
         if spec.targets.len() > TargetId::MOST_NAMED {
@@ -155,7 +155,7 @@ impl RuleSet {
         lists.any(|rules| rules.iter().any(|rule| wanted(rule.key.fact())))
     }
 
-    /// The rules as they were written.
+    /// The rules as they were written, without those on labels that are empty.
     pub fn spec(&self) -> &TargetingSpec {
         &self.compiled.spec
     }

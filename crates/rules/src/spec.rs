@@ -45,6 +45,16 @@ pub enum LabelRule {
     Selector(String),
 }
 
+impl LabelRule {
+    /// Whether it asks for nothing: then it counts as absent, rather than as matching every pod.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Map(labels) => labels.is_empty(),
+            Self::Selector(selector) => selector.trim().is_empty(),
+        }
+    }
+}
+
 impl fmt::Display for LabelRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -58,7 +68,7 @@ impl fmt::Display for LabelRule {
     }
 }
 
-/// Rules of one target as the user wrote them. An empty list counts as absent.
+/// Rules of one target as the user wrote them. An empty list counts as absent, and so does an empty rule on labels.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RuleSpec {
     /// `target_pid`
@@ -202,6 +212,13 @@ impl RuleSpec {
         Key::ALL.iter().any(|&key| !key.is_exclusion() && self.has(key))
     }
 
+    /// These rules without what counts as absent within a list.
+    fn without_empty(mut self) -> Self {
+        self.labels.retain(|rule| !rule.is_empty());
+        self.exclude_labels.retain(|rule| !rule.is_empty());
+        self
+    }
+
     /// These rules without their exclusions.
     pub fn includes(&self) -> Self {
         Self {
@@ -222,6 +239,15 @@ impl RuleSpec {
 }
 
 impl TargetingSpec {
+    /// The same without what counts as absent within a list.
+    pub(crate) fn without_empty(mut self) -> Self {
+        self.rules = self.rules.without_empty();
+        for target in &mut self.targets {
+            target.rules = std::mem::take(&mut target.rules).without_empty();
+        }
+        self
+    }
+
     /// The same with everything in that is excluded: to tell what only an exclusion keeps out.
     pub fn without_exclusions(&self) -> Self {
         let includes = |target: &TargetSpec| TargetSpec { rules: target.rules.includes(), ..target.clone() };

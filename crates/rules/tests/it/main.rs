@@ -4,6 +4,7 @@
 mod decisions;
 mod generated;
 mod globs;
+mod independent;
 mod kernel;
 mod naive_glob;
 mod oracle;

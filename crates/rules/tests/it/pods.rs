@@ -148,6 +148,21 @@ fn all_label_rules_of_an_inclusion_and_one_of_an_exclusion() {
 }
 
 #[test]
+fn an_empty_rule_on_labels_is_none_rather_than_one_that_every_pod_fulfils() {
+    for empty in [LabelRule::Map(Vec::new()), LabelRule::Selector(" ".into())] {
+        let rules_of = |configure: &dyn Fn(&mut RuleSpec)| rules(|spec| configure(spec));
+        let excluding = rules_of(&|spec| spec.exclude_labels = vec![empty.clone()]);
+        assert_eq!(decide(&excluding, &java(web(None))), Decision::profile(Reason::NoIncludeRules));
+        assert!(!excluding.has_filters());
+        let including = rules_of(&|spec| {
+            spec.labels = vec![empty.clone()];
+            spec.pods = names(&["other"]);
+        });
+        assert_eq!(decide(&including, &java(web(None))), Decision::skip(Reason::NotIncluded));
+    }
+}
+
+#[test]
 fn a_pod_can_be_taken_out_or_put_in_by_its_annotation() {
     let spec = |pod_annotations, exclude: &[&str]| TargetingSpec {
         rules: RuleSpec {
