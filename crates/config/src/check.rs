@@ -182,6 +182,16 @@ impl Checker<'_, '_> {
         {
             self.warning(spans.key, "no type of profile is enabled, so nothing will be profiled".to_owned());
         }
+        let server = &config.server;
+        if server.is_exposed()
+            && !server.insecure
+            && let Some(spans) = self.spans.get("server.listen")
+        {
+            let message = format!("`server.listen` must be a loopback address, but is `{}`", server.listen);
+            let help = "whoever reaches it sees which processes run here: write 127.0.0.1 or [::1], or also \
+                        `server.insecure: true` if that is what you want";
+            self.error(spans.value, message, "not loopback", [help.to_owned()]);
+        }
     }
 
     pub(crate) fn error(

@@ -52,8 +52,12 @@ pub struct Cpu {
 /// What is listened at.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Server {
+    /// For people, their tools and the page; a loopback address unless `insecure`.
+    pub listen: SocketAddr,
     /// For probes and scrapers.
     pub health_listen: SocketAddr,
+    /// Whether `listen` may be an address that others than this machine can reach.
+    pub insecure: bool,
 }
 
 /// Where profiles go.
@@ -112,6 +116,13 @@ impl Config {
     }
 }
 
+impl Server {
+    /// Whether whoever reaches this machine's network reaches [`Server::listen`].
+    pub fn is_exposed(&self) -> bool {
+        !self.listen.ip().to_canonical().is_loopback()
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -124,7 +135,11 @@ impl Default for Config {
             targets: Vec::new(),
             pod_annotations: PodAnnotations::Off,
             external_labels: BTreeMap::new(),
-            server: Server { health_listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9691)) },
+            server: Server {
+                listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9690)),
+                health_listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9691)),
+                insecure: false,
+            },
             export: Export {
                 files: Files {
                     directory: None,

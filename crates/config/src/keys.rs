@@ -117,9 +117,19 @@ static AFTER_RULES: &[Key<Config>] = &[
     ),
     key("external_labels", &Labels(place!(Config; external_labels)), "labels for every sample"),
     key(
+        "server.listen",
+        &Single(Address, place!(Config; server.listen)),
+        "where people and their tools find `/api/v1/targets`; a loopback address unless `server.insecure` is `true`",
+    ),
+    key(
         "server.health_listen",
         &Single(Address, place!(Config; server.health_listen)),
         "where probes and scrapers find `/healthz`, `/readyz` and `/metrics`",
+    ),
+    key(
+        "server.insecure",
+        &Single(Flag, place!(Config; server.insecure)),
+        "whether `server.listen` may be an address that others can reach, who then see which processes run here",
     ),
     key(
         "export.files.directory",
@@ -204,10 +214,8 @@ static LATER: &[&str] = &[
     "kubernetes",
     "symbols",
     "java",
-    "server.listen",
     "server.tls",
     "server.token_file",
-    "server.insecure",
     "store",
     "export.pyroscope",
     "export.otlp",

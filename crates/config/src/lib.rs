@@ -43,6 +43,7 @@ pub use duration::{format_duration, parse_duration};
 pub use error::Error;
 pub use load::{Loaded, MAX_FILE_BYTES, load, parse};
 pub use moment::{format_moment, parse_moment};
+pub use nearest::nearest;
 pub use rules::{LabelRule, Rules, Target};
 pub use show::reference;
 pub use size::{format_size, parse_size};

@@ -21,7 +21,7 @@ pub struct Sources {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct KeySpans {
     pub(crate) key: Span,
-    value: Span,
+    pub(crate) value: Span,
     entries: Vec<Span>,
 }
 

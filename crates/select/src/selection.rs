@@ -16,6 +16,8 @@ pub struct SelectedProcess {
     pub facts: Arc<ProcessFacts>,
     /// Whether it is profiled, and why.
     pub decision: Decision,
+    /// What it was decided by, and is to be explained by: the rules that hold now may be others already.
+    pub rules: Arc<RuleSet>,
 }
 
 /// A view of the selection that any thread may hold; cheap to clone.

@@ -112,9 +112,16 @@ impl Selector {
         self.processes.get(&token).map(|process| &process.facts)
     }
 
-    /// What was decided on a program image.
-    pub fn decision(&self, token: Token) -> Option<Decision> {
-        self.processes.get(&token).map(|process| process.decision)
+    /// A program image and what was decided on it.
+    pub fn process(&self, token: Token) -> Option<SelectedProcess> {
+        let Process { facts, decision, .. } = self.processes.get(&token)?;
+        Some(SelectedProcess { facts: facts.clone(), decision: *decision, rules: self.rules.clone() })
+    }
+
+    /// The program images that are profiled.
+    pub fn targets(&self) -> impl Iterator<Item = (Token, SelectedProcess)> {
+        let targets = self.processes.iter().filter(|(_, process)| process.decision.is_profile());
+        targets.filter_map(|(&token, _)| Some((token, self.process(token)?)))
     }
 
     /// What is known of the program that a process runs.
@@ -315,7 +322,8 @@ impl Selector {
             _ => {}
         }
         self.published.table.set(facts.key.id.pid, Some(after));
-        self.published.write().insert(token, SelectedProcess { facts, decision: after });
+        let rules = self.rules.clone();
+        self.published.write().insert(token, SelectedProcess { facts, decision: after, rules });
     }
 
     fn decision_for(&mut self, token: Token) -> Decision {
@@ -392,7 +400,8 @@ impl Selector {
         out.push(Operation::Set { key, token, standing: Standing::Skip });
         out.push(Operation::End { token });
         self.published.table.set(facts.key.id.pid, Some(decision));
-        self.published.write().insert(token, SelectedProcess { facts, decision });
+        let rules = self.rules.clone();
+        self.published.write().insert(token, SelectedProcess { facts, decision, rules });
     }
 
     /// Gives places that have fallen free to those that were refused.

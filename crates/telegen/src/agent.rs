@@ -1,19 +1,24 @@
 //! `telegen agent`: profiles, interval after interval, until told to stop.
 
-use crate::engine::{Engine, EngineOptions, HOUSEKEEPING_INTERVAL, Observer, Stopped};
+mod state;
+
+use crate::engine::{Engine, EngineOptions, HOUSEKEEPING_INTERVAL, Stopped};
 use crate::failure::{Failure, Status};
 use crate::governor::Governor;
-use crate::http::{Health, HealthServer};
+use crate::http::{HttpServer, Site, api, health};
 use crate::metrics::{Metrics, SampleOutcome};
 use crate::privileges;
 use crate::settings::Settings;
 use crate::signals::Signals;
+use axum::Router;
+use state::State;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use telegen_config::{Config, CoreShare, Rules};
+use telegen_config::{Config, CoreShare, Rules, Server};
 use telegen_export::{FileLimits, FileSink};
 use telegen_model::Profile;
 
@@ -31,12 +36,8 @@ pub(crate) fn run(options: AgentOptions, settings: Settings) -> Result<(), Failu
     let signals = Signals::catch().map_err(|error| Failure::new(Status::Failed, error))?;
     signals.catch_reload().map_err(|error| Failure::new(Status::Failed, error))?;
     let metrics = Arc::new(Metrics::new());
-    let state = Arc::new(State { metrics: metrics.clone(), running: Mutex::new(None) });
-    let listen = settings.config().server.health_listen;
-    let server = HealthServer::start(listen, state.clone()).map_err(|error| {
-        Failure::message(Status::Failed, format!("cannot listen at {listen} (server.health_listen): {error}"))
-    })?;
-    tracing::info!(address = %server.address(), "listening for probes and scrapers");
+    let state = Arc::new(State::new(metrics.clone()));
+    let _server = listen(&settings.config().server, &state, &metrics)?;
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
@@ -49,44 +50,30 @@ pub(crate) fn run(options: AgentOptions, settings: Settings) -> Result<(), Failu
     agent.stop()
 }
 
-/// What the HTTP side sees.
-struct State {
-    metrics: Arc<Metrics>,
-    running: Mutex<Option<Running>>,
+/// Listens for all who may ask something of the agent.
+fn listen(server: &Server, state: &Arc<State>, metrics: &Metrics) -> Result<HttpServer, Failure> {
+    let for_health = bind("server.health_listen", server.health_listen, health(state.clone()))?;
+    tracing::info!(address = %for_health.1, "listening for probes and scrapers");
+    let for_all = bind("server.listen", server.listen, api(state.clone(), metrics.watches.clone()))?;
+    tracing::info!(address = %for_all.1, "listening for people and tools");
+    if server.insecure && server.is_exposed() {
+        tracing::warn!(
+            address = %for_all.1,
+            "server.insecure is true: whoever reaches this address sees which processes run here"
+        );
+    }
+    HttpServer::start(vec![for_health.0, for_all.0]).map_err(|error| Failure::new(Status::Failed, error))
 }
 
-/// Whether there is something to be ready.
-#[derive(Clone)]
-enum Running {
-    Profiling(Observer),
-    /// `enabled: false`
-    Disabled,
-}
-
-impl State {
-    fn set(&self, running: Option<Running>) {
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
-    }
-
-    fn get(&self) -> Option<Running> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Health for State {
-    fn ready(&self) -> Result<(), String> {
-        match self.get() {
-            Some(_) => Ok(()),
-            None => Err("programs are not attached, or the first scan is not done".into()),
-        }
-    }
-
-    fn metrics(&self) -> String {
-        if let Some(Running::Profiling(observer)) = self.get() {
-            observer.refresh();
-        }
-        self.metrics.render()
-    }
+fn bind(key: &str, address: SocketAddr, router: Router) -> Result<(Site, SocketAddr), Failure> {
+    let bound = Site::bind(address, router).and_then(|site| {
+        let address = site.address()?;
+        Ok((site, address))
+    });
+    bound.map_err(|error| {
+        let message = format!("cannot listen at {address}: {error}; another address can be set as {key}");
+        Failure::message(Status::Failed, message)
+    })
 }
 
 struct Agent {
@@ -128,7 +115,7 @@ impl Agent {
         if !config.enabled || !config.cpu.enabled {
             tracing::info!("profiling is disabled");
             self.stop()?;
-            self.state.set(Some(Running::Disabled));
+            self.state.set_disabled();
             return Ok(());
         }
         let options = self.settings.engine_options();
@@ -138,7 +125,7 @@ impl Agent {
         self.stop()?;
         self.log_filter();
         let engine = Engine::start(self.settings.rules.clone(), &options, self.metrics.clone())?;
-        self.state.set(Some(Running::Profiling(engine.observe())));
+        self.state.set_profiling(&engine);
         let next_flush = Instant::now() + self.settings.config().collection_interval;
         let cpu_limit = self.settings.config().limits.cpu;
         let governor = Governor::new(&options, cpu_limit, self.metrics.clone());
@@ -217,9 +204,14 @@ impl Agent {
     fn reload(&mut self) -> Result<(), Failure> {
         match Settings::load(self.options.file.as_deref(), &self.options.flags) {
             Ok(settings) => {
-                let listen = self.settings.config().server.health_listen;
-                if settings.config().server.health_listen != listen {
-                    tracing::warn!("server.health_listen has changed; that needs a restart");
+                let (old, new) = (&self.settings.config().server, &settings.config().server);
+                for (key, changed) in [
+                    ("server.listen", old.listen != new.listen),
+                    ("server.health_listen", old.health_listen != new.health_listen),
+                ] {
+                    if changed {
+                        tracing::warn!("{key} has changed; that needs a restart");
+                    }
                 }
                 self.metrics.set_config(settings.config(), Ok(()));
                 tracing::info!("the configuration has been reloaded");
@@ -274,7 +266,7 @@ impl Agent {
     /// Stops profiling; the last interval is handed over.
     fn stop(&mut self) -> Result<(), Failure> {
         let Some(profiler) = self.profiler.take() else { return Ok(()) };
-        self.state.set(None);
+        self.state.set_stopping();
         let profile = profiler.engine.stop()?;
         self.export(&profile);
         Ok(())

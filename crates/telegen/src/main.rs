@@ -27,6 +27,7 @@ mod signals;
 mod targeting;
 mod targets;
 mod unwind_metrics;
+mod watch_metrics;
 
 use std::process::ExitCode;
 

@@ -3,6 +3,7 @@
 use crate::limit_metrics::LimitMetrics;
 use crate::process_metrics::ProcessMetrics;
 use crate::unwind_metrics::UnwindMetrics;
+use crate::watch_metrics::WatchMetrics;
 use foldhash::fast::FixedState;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -139,6 +140,7 @@ pub(crate) struct Metrics {
     unopened_files: Counter,
     pub(crate) unwind: UnwindMetrics,
     pub(crate) limits: LimitMetrics,
+    pub(crate) watches: WatchMetrics,
     reloads: Family<OutcomeLabel, Counter>,
     last_reload_successful: Gauge,
     config_info: Family<HashLabel, Gauge>,
@@ -172,6 +174,7 @@ impl Metrics {
             unopened_files: Counter::default(),
             unwind: UnwindMetrics::default(),
             limits: LimitMetrics::default(),
+            watches: WatchMetrics::default(),
             reloads: Family::default(),
             last_reload_successful: Gauge::default(),
             config_info: Family::default(),
@@ -299,6 +302,7 @@ impl Metrics {
         );
         self.unwind.register(profiler);
         self.limits.register(profiler);
+        self.watches.register(profiler);
         profiler.register("config_reloads", "Configurations read, by how it went", self.reloads.clone());
         profiler.register(
             "config_last_reload_successful",

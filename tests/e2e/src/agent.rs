@@ -1,6 +1,8 @@
 //! A running `telegen agent`.
 
-use crate::{Metrics, Outcome, Profile, Response, Running, Scratch, http_get, record_files, telegen, until};
+use crate::{
+    HttpLines, Metrics, Outcome, Profile, Response, Running, Scratch, http_get, record_files, telegen, until,
+};
 use anyhow::{Context, Result, bail};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -32,6 +34,7 @@ pub struct Agent {
     /// The process.
     pub running: Running,
     health: SocketAddr,
+    listen: SocketAddr,
     profiles: PathBuf,
     read: RefCell<BTreeMap<String, Profile>>,
 }
@@ -45,11 +48,12 @@ impl Agent {
     pub fn start(scratch: &Scratch, settings: &AgentSettings<'_>) -> Result<Self> {
         let profiles = scratch.join("profiles");
         std::fs::create_dir_all(&profiles)?;
-        let health = free_address()?;
+        let [health, listen] = free_addresses()?;
         let AgentSettings { interval, max_size, rules } = settings;
         let directory = profiles.display();
         let config = format!(
-            "profiler:\n  collection_interval: {interval}\n{rules}  server:\n    health_listen: {health}\n  \
+            "profiler:\n  collection_interval: {interval}\n{rules}  server:\n    health_listen: {health}\n    \
+             listen: {listen}\n  \
              export:\n    files:\n      directory: {directory}\n      max_size: {max_size}\n"
         );
         let config = scratch.write("agent.yaml", &config)?;
@@ -57,6 +61,7 @@ impl Agent {
         let mut agent = Self {
             running: Running::spawn(command.arg(config))?,
             health,
+            listen,
             profiles,
             read: RefCell::default(),
         };
@@ -83,6 +88,29 @@ impl Agent {
     /// If there is no answer.
     pub fn get(&self, path: &str) -> Result<Response> {
         http_get(self.health, path)
+    }
+
+    /// Where it answers what is not for probes and scrapers.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Asks there.
+    ///
+    /// # Errors
+    ///
+    /// If there is no answer.
+    pub fn ask(&self, path: &str) -> Result<Response> {
+        http_get(self.listen, path)
+    }
+
+    /// Asks there for an answer that comes line by line.
+    ///
+    /// # Errors
+    ///
+    /// If there is no answer.
+    pub fn follow(&self, path: &str) -> Result<HttpLines> {
+        HttpLines::get(self.listen, path)
     }
 
     /// Its metrics.
@@ -153,7 +181,15 @@ impl Agent {
     }
 }
 
-/// An address of the loopback device that nobody listens at.
-fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+/// Addresses of the loopback device that nobody listens at.
+fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
+    // All are held until all are known: a port that has been let go may be given again at once.
+    let mut held = Vec::new();
+    let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];
+    for address in &mut addresses {
+        let listener = TcpListener::bind(*address)?;
+        *address = listener.local_addr()?;
+        held.push(listener);
+    }
+    Ok(addresses)
 }

@@ -35,7 +35,7 @@ pub use agent::{Agent, AgentSettings};
 pub use child::{Outcome, Running, run};
 pub use container::Container;
 pub use cpu_meter::CpuMeter;
-pub use http::{Response, http_get};
+pub use http::{HttpLines, Response, http_ask, http_get};
 pub use kernel_objects::KernelObjects;
 pub use metrics::Metrics;
 pub use mounts::with_mounts;

@@ -136,7 +136,7 @@ fn a_reload_to_container_rules_finds_who_was_there_before() -> Result<()> {
     let write = |rule: &str| {
         let profiles = scratch.join("profiles");
         let text = format!(
-            "profiler:\n  {rule}\n  collection_interval: 1s\n  server: {{health_listen: \"127.0.0.1:0\"}}\n  export: {{files: {{directory: {}}}}}\n",
+            "profiler:\n  {rule}\n  collection_interval: 1s\n  server: {{health_listen: \"127.0.0.1:0\", listen: \"127.0.0.1:0\"}}\n  export: {{files: {{directory: {}}}}}\n",
             profiles.display()
         );
         scratch.write("config.yaml", &text)

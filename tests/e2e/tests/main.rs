@@ -1,6 +1,7 @@
 //! End-to-end tests of `telegen`: real programs under the real BPF. They need root and run one at a time.
 
 mod accuracy;
+mod agent_api;
 mod agent_files;
 mod agent_http;
 mod agent_idle;

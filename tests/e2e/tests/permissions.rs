@@ -36,7 +36,7 @@ fn nobody_may_not_record() -> Result<()> {
 #[test]
 fn nobody_may_not_run_the_agent() -> Result<()> {
     let scratch = Scratch::new()?;
-    let config = "profiler:\n  target_process_names: [tg-x]\n  server: {health_listen: \"127.0.0.1:0\"}\n";
+    let config = "profiler:\n  target_process_names: [tg-x]\n  server: {health_listen: \"127.0.0.1:0\", listen: \"127.0.0.1:0\"}\n";
     let config = scratch.write("config.yaml", config)?;
     let outcome = run(telegen_as_nobody(["agent", "--config"])?.arg(config), LIMIT)?.expect_code(4)?;
     assert_names_capability(&outcome);

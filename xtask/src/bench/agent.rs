@@ -28,7 +28,7 @@ impl Agent {
         fs::write(
             &config,
             format!(
-                "profiler:\n{settings}  server: {{health_listen: \"127.0.0.1:0\"}}\n  export: {{files: {{directory: {}}}}}\n",
+                "profiler:\n{settings}  server: {{health_listen: \"127.0.0.1:0\", listen: \"127.0.0.1:0\"}}\n  export: {{files: {{directory: {}}}}}\n",
                 profiles.display()
             ),
         )?;

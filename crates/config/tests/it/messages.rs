@@ -76,6 +76,24 @@ fn values_out_of_range() {
 }
 
 #[test]
+fn addresses_that_others_can_reach() {
+    assert_snapshot!(message("profiler:\n  server:\n    listen: 0.0.0.0:9690\n"));
+    let refused = ["192.0.2.1:1", "\"[::]:1\"", "\"[2001:db8::1]:1\"", "\"[::ffff:192.0.2.1]:1\""];
+    for address in refused {
+        let text = format!("profiler:\n  server: {{listen: {address}, insecure: false}}\n");
+        assert_eq!(
+            errors(&text).iter().next().and_then(|error| error.position()),
+            Some((2, 20)),
+            "{address}"
+        );
+        assert_eq!(warnings(&text.replace("false", "true")), "", "{address}");
+    }
+    for address in ["127.8.0.1:1", "\"[::1]:1\"", "\"[::ffff:127.0.0.1]:1\""] {
+        assert_eq!(warnings(&format!("profiler:\n  server: {{listen: {address}}}\n")), "", "{address}");
+    }
+}
+
+#[test]
 fn bad_durations_and_sizes() {
     assert_snapshot!(message(
         "profiler:\n  collection_interval: 10 parsecs\n  export: {files: {max_size: 1.5GiB, max_age: 1d}}\n"
@@ -85,7 +103,7 @@ fn bad_durations_and_sizes() {
 #[test]
 fn keys_that_are_not_there_yet() {
     assert_snapshot!(message(
-        "profiler:\n  kubernetes: {enabled: true}\n  server: {listen: \"127.0.0.1:9690\"}\n  pod_label: [x]\n"
+        "profiler:\n  kubernetes: {enabled: true}\n  server: {token_file: /run/token}\n  pod_label: [x]\n"
     ));
 }
 

@@ -128,38 +128,37 @@ fn config() -> impl Strategy<Value = Config> {
     let names = prop::sample::select(LogLevel::NAMES.to_vec());
     let log = (names, prop_oneof![Just(LogFormat::Text), Just(LogFormat::Json)]);
     let labels = prop::collection::btree_map(text(), text(), 0..4);
-    let listen = any::<SocketAddr>().prop_filter("no flow label, no scope", |address| match address {
+    let address = any::<SocketAddr>().prop_filter("no flow label, no scope", |address| match address {
         SocketAddr::V4(_) => true,
         SocketAddr::V6(address) => address.flowinfo() == 0,
     });
+    let listen = (address.clone(), address);
     (flags, duration(), cpu, targeting(), labels, listen, files, limits, log).prop_map(
-        |(flags, collection_interval, cpu, rules, external_labels, health_listen, files, limits, log)| {
-            Config {
-                enabled: flags[0],
-                collection_interval,
-                cpu: Cpu { enabled: flags[1], sample_hz: cpu.0, event: cpu.1 },
-                kernel_stacks: flags[2],
-                profile_self: flags[3],
-                rules: rules.0,
-                targets: rules.1,
-                pod_annotations: rules.2,
-                external_labels,
-                server: Server { health_listen },
-                export: Export {
-                    files: Files {
-                        directory: files.0.map(Into::into),
-                        max_size_bytes: files.1,
-                        max_age: files.2,
-                    },
+        |(flags, collection_interval, cpu, rules, external_labels, listen, files, limits, log)| Config {
+            enabled: flags[0],
+            collection_interval,
+            cpu: Cpu { enabled: flags[1], sample_hz: cpu.0, event: cpu.1 },
+            kernel_stacks: flags[2],
+            profile_self: flags[3],
+            rules: rules.0,
+            targets: rules.1,
+            pod_annotations: rules.2,
+            external_labels,
+            server: Server { listen: listen.0, health_listen: listen.1, insecure: true },
+            export: Export {
+                files: Files {
+                    directory: files.0.map(Into::into),
+                    max_size_bytes: files.1,
+                    max_age: files.2,
                 },
-                limits: Limits {
-                    memory_bytes: limits.0,
-                    cpu: CoreShare::from_percent(limits.1),
-                    max_targets: limits.2,
-                    max_stack_depth: limits.3,
-                },
-                log: Log { level: LogLevel::from_name(log.0).expect("its own name"), format: log.1 },
-            }
+            },
+            limits: Limits {
+                memory_bytes: limits.0,
+                cpu: CoreShare::from_percent(limits.1),
+                max_targets: limits.2,
+                max_stack_depth: limits.3,
+            },
+            log: Log { level: LogLevel::from_name(log.0).expect("its own name"), format: log.1 },
         },
     )
 }

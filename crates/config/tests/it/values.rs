@@ -27,7 +27,9 @@ fn the_defaults_are_those_that_are_documented() {
     assert!(config.enabled && config.cpu.enabled && config.kernel_stacks && !config.profile_self);
     assert_eq!(config.collection_interval, Duration::from_secs(10));
     assert_eq!((config.cpu.sample_hz, config.cpu.event), (99, CpuEvent::CpuClock));
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:9690");
     assert_eq!(config.server.health_listen.to_string(), "0.0.0.0:9691");
+    assert!(!config.server.insecure);
     assert_eq!((config.limits.max_targets, config.limits.max_stack_depth), (10_000, 512));
     assert_eq!((config.log.level, config.log.format), (LogLevel::Info, LogFormat::Text));
     assert!(!config.rules.has_includes());
@@ -51,7 +53,7 @@ fn every_key_reaches_its_field() {
     - /bin/sh
   match: all
   external_labels: {cluster: a, \"k8s.zone\": \"1\"}
-  server: {health_listen: \"[::1]:1\"}
+  server: {listen: \"10.0.0.1:2\", health_listen: \"[::1]:1\", insecure: true}
   export: {files: {directory: /var/lib/telegen, max_size: 1GB, max_age: 48h}}
   limits: {max_targets: 7, max_stack_depth: 8}
   log: {level: debug, format: json}
@@ -70,7 +72,9 @@ fn every_key_reaches_its_field() {
     assert_eq!(config.rules.match_types, Some(Match::All));
     let labels = [("cluster", "a"), ("k8s.zone", "1")].map(|(k, v)| (k.to_owned(), v.to_owned()));
     assert_eq!(config.external_labels, labels.into());
+    assert_eq!(config.server.listen.to_string(), "10.0.0.1:2");
     assert_eq!(config.server.health_listen.to_string(), "[::1]:1");
+    assert!(config.server.insecure);
     assert_eq!(config.export.files.directory, Some(PathBuf::from("/var/lib/telegen")));
     assert_eq!(config.export.files.max_size_bytes, 1_000_000_000);
     assert_eq!(config.export.files.max_age, Duration::from_secs(48 * 3600));

@@ -1,10 +1,11 @@
 //! The thread `tg-lifecycle`: owns the selection. Events in, decisions to the kernel, starts and stops to the
 //! draining thread.
 
-use super::audience::{Audience, Watcher};
+use super::audience::Audience;
 use super::kernel_policy::KernelPolicy;
 use super::observation::{self, Pods};
 use super::waker::{Inbox, Sender, channel};
+use super::watchers::{ClientOutlet, Outlet, Watchers};
 use super::{drain, monotonic_ns};
 use crate::containers::Containers;
 use crate::metrics::Metrics;
@@ -20,7 +21,8 @@ use telegen_bpf::{Decider, Event, EventKind, EventReader, Kernel, Outcome, Scann
 use telegen_collect::{Interval, TargetFacts};
 use telegen_model::{Pid, ProcessId};
 use telegen_rules::RuleSet;
-use telegen_select::{Operation, Rates, Selection, Selector, TargetSettings};
+use telegen_select::{Operation, Rates, SelectedProcess, Selection, Selector, TargetSettings};
+use tokio::sync::oneshot;
 
 /// How often all processes are looked at again, only to find events that were lost.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(30);
@@ -40,6 +42,8 @@ pub(crate) enum Command {
     LimitTargets(usize),
     /// The interval ends, after everything that has happened before this command.
     Flush(SyncSender<Interval>),
+    /// Somebody wants to hear of all changes from now on; answered with the processes that there are.
+    Watch(ClientOutlet, oneshot::Sender<Vec<SelectedProcess>>),
 }
 
 /// The thread, from outside.
@@ -235,7 +239,12 @@ impl Owner {
                 Ok(Command::Flush(to)) => {
                     // What has happened so far is told before the interval ends.
                     self.handle_events()?;
-                    self.tell(drain::Message::Flush(to));
+                    self.audience.tell_sampler(drain::Message::Flush(to));
+                }
+                Ok(Command::Watch(client, answer)) => {
+                    // Whoever asked may have given up.
+                    let _ = answer.send(self.selector.selection().all_processes());
+                    self.audience.watchers.add(Outlet::Client(client), self.selector.targets());
                 }
                 Err(std::sync::mpsc::TryRecvError::Empty) => return Ok(true),
                 Err(std::sync::mpsc::TryRecvError::Disconnected) => return Ok(false),
@@ -296,7 +305,7 @@ impl Owner {
                 EventKind::FirstSample | EventKind::Remapped => {
                     // The start that it belongs to may be among what is still to be carried out.
                     self.carry_out(std::mem::take(&mut out), &std::mem::take(&mut times))?;
-                    self.tell(drain::Message::ReadMappings(event.token));
+                    self.audience.tell_sampler(drain::Message::ReadMappings(event.token));
                     continue;
                 }
                 EventKind::Renamed | EventKind::Exited => {}
@@ -320,7 +329,7 @@ impl Owner {
         for operation in &operations {
             if let Operation::Name { number, settings } = operation {
                 self.decider.set_sample_rate(*number, settings.sample_hz, settings.clock_hz);
-                self.tell(drain::Message::Target(*number, facts_of(settings)));
+                self.audience.tell_sampler(drain::Message::Target(*number, facts_of(settings)));
             }
         }
         let changes: Vec<StateChange> = operations.iter().filter_map(state_change).collect();
@@ -337,11 +346,11 @@ impl Owner {
                 self.metrics.decision_latency.observe(now.saturating_sub(time) as f64 / 1e9);
             }
         }
-        match &mut self.audience {
-            Audience::Sampler(_) => operations.into_iter().for_each(|operation| self.sample(operation)),
-            Audience::Watcher(watcher) => {
-                operations.into_iter().for_each(|operation| show(watcher, &self.selector, operation));
+        for operation in operations {
+            if !self.audience.watchers.is_empty() {
+                show(&mut self.audience.watchers, &self.selector, &operation);
             }
+            self.sample(operation);
         }
         Ok(())
     }
@@ -351,21 +360,13 @@ impl Owner {
             // Samples bring their target's number along.
             Operation::Name { .. } | Operation::Set { .. } | Operation::Retarget { .. } => {}
             Operation::Start { token, facts, parent, .. } => {
-                self.tell(drain::Message::Start { token, facts, parent });
+                self.audience.tell_sampler(drain::Message::Start { token, facts, parent });
                 if self.prepare > 0 {
                     self.prepare -= 1;
-                    self.tell(drain::Message::ReadMappings(token));
+                    self.audience.tell_sampler(drain::Message::ReadMappings(token));
                 }
             }
-            Operation::End { token } => self.tell(drain::Message::End(token)),
-        }
-    }
-
-    fn tell(&self, message: drain::Message) {
-        if let Audience::Sampler(drain) = &self.audience
-            && drain.send(message).is_err()
-        {
-            tracing::debug!("the draining thread is gone");
+            Operation::End { token } => self.audience.tell_sampler(drain::Message::End(token)),
         }
     }
 
@@ -383,18 +384,20 @@ impl Owner {
     }
 }
 
-fn show(watcher: &mut Watcher, selector: &Selector, operation: Operation) {
+fn show(watchers: &mut Watchers, selector: &Selector, operation: &Operation) {
     match operation {
         Operation::Set { token, standing: telegen_select::Standing::Skip, .. } => {
-            if let (Some(facts), Some(decision)) = (selector.facts(token), selector.decision(token)) {
-                watcher.leave_out(facts.clone(), decision);
+            if let Some(process) = selector.process(*token) {
+                watchers.leave_out(process);
             }
         }
         Operation::Name { .. } | Operation::Set { .. } => {}
         Operation::Start { token, facts, decision, .. } | Operation::Retarget { token, facts, decision } => {
-            watcher.start(token, facts, decision);
+            let rules = selector.selection().rules();
+            let (facts, decision) = (facts.clone(), *decision);
+            watchers.start(*token, SelectedProcess { facts, decision, rules });
         }
-        Operation::End { token } => watcher.end(token),
+        Operation::End { token } => watchers.end(*token),
     }
 }
 

@@ -12,19 +12,23 @@ mod kernel_policy;
 mod lifecycle;
 mod memory_shares;
 mod observation;
+mod selection_reader;
 mod selection_watch;
 mod symbolize;
 mod undelivered;
 mod unwind;
 mod waker;
+mod watchers;
 
 use crate::metrics::{Filtered, Metrics, SampleOutcome};
 use audience::Audience;
-pub(crate) use audience::{Change, ChangeKind};
 use drain::Drain;
 pub(crate) use lifecycle::Summary;
 use lifecycle::{Command, Lifecycle};
 use memory_shares::MemoryShares;
+#[cfg(test)]
+pub(crate) use selection_reader::test_reader;
+pub(crate) use selection_reader::{SelectionReader, Unanswered};
 pub(crate) use selection_watch::SelectionWatch;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,6 +42,8 @@ use telegen_rules::RuleSet;
 use telegen_select::{Rates, Selection};
 use undelivered::DueTicks;
 use unwind::{Unwind, UnwindFigures};
+use watchers::Watchers;
+pub(crate) use watchers::{Change, ChangeKind, Changes};
 
 /// How long the clocks wait for the unwind tables of the processes that are targets from the start.
 const MAX_SETTLING: Duration = Duration::from_millis(500);
@@ -109,7 +115,10 @@ impl Engine {
             rules,
             rates: options.rates,
             max_targets: options.max_targets,
-            audience: Audience::Sampler(drain.sender.clone()),
+            audience: Audience {
+                sampler: Some(drain.sender.clone()),
+                watchers: Watchers::new(metrics.watches.dropped.clone()),
+            },
             metrics: metrics.clone(),
             ready: Box::new(move |summary| {
                 // Whoever asked may have given up.
@@ -231,6 +240,12 @@ impl Engine {
     /// The metrics that this engine counts in.
     pub(crate) fn metrics(&self) -> Arc<Metrics> {
         self.metrics.clone()
+    }
+
+    /// What tells of the selection, from any thread. The engine does not stop before all of these are gone.
+    pub(crate) fn reader(&self) -> SelectionReader {
+        let Lifecycle { sender, selection, kernel_threads, .. } = &self.lifecycle;
+        SelectionReader::new(selection.clone(), kernel_threads.clone(), sender.clone())
     }
 
     /// What brings the metrics up to date, from any thread.

@@ -1,7 +1,8 @@
 //! The selection alone: the kernel tells of processes, rules decide, nothing is sampled.
 
-use super::audience::{Audience, Change, Watcher};
+use super::audience::Audience;
 use super::lifecycle::{Lifecycle, Parts};
+use super::watchers::{Change, Outlet, Watchers};
 use crate::metrics::Metrics;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -33,12 +34,14 @@ impl SelectionWatch {
         let mut kernel = Kernel::load(&options)?;
         kernel.watch_processes()?;
         let (to, changes) = sync_channel(QUEUE);
+        let metrics = Arc::new(Metrics::new());
+        let watchers = Watchers::new(metrics.watches.dropped.clone()).with(Outlet::Command(to));
         let parts = Parts {
             rules,
             rates: Rates::default(),
             max_targets,
-            audience: Audience::Watcher(Watcher::new(to)),
-            metrics: Arc::new(Metrics::new()),
+            audience: Audience { sampler: None, watchers },
+            metrics,
             ready: Box::new(|_| {}),
         };
         let lifecycle = Lifecycle::start(&kernel, parts)?;

@@ -38,6 +38,15 @@ impl<T> Sender<T> {
         Ok(())
     }
 
+    /// Sends if that needs no waiting; false if not.
+    pub(crate) fn offer(&self, message: T) -> bool {
+        let sent = self.sender.as_ref().is_some_and(|sender| sender.try_send(message).is_ok());
+        if sent {
+            self.wake();
+        }
+        sent
+    }
+
     fn wake(&self) {
         // Fails only if 2^64 - 1 wake-ups are outstanding, when the reader wakes anyhow.
         let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());

@@ -1,6 +1,7 @@
 //! `telegen targets`: what would be profiled, and why.
 
 mod entry;
+pub(crate) mod json;
 mod nothing_matched;
 mod readings;
 pub(crate) mod watch;
@@ -12,7 +13,7 @@ use crate::pods::pod_of;
 use entry::{Entry, explanation, pod_name, target_name};
 pub(crate) use nothing_matched::nothing_matched;
 pub(crate) use readings::compare_readings;
-use serde::Serialize;
+use std::sync::Arc;
 use std::time::Instant;
 use telegen_bpf::Scanner;
 use telegen_model::{ContainerId, Pid, PodFacts, ProcessFacts};
@@ -39,16 +40,8 @@ pub(crate) struct ListOptions {
 
 /// A process, and what the rules say of it.
 struct Decided {
-    facts: ProcessFacts,
+    facts: Arc<ProcessFacts>,
     decision: Decision,
-}
-
-#[derive(Serialize)]
-struct List {
-    scanned: usize,
-    matched: usize,
-    duration_ms: f64,
-    processes: Vec<Entry>,
 }
 
 /// Lists processes with what the rules say of them.
@@ -62,13 +55,8 @@ pub(crate) fn run(rules: &RuleSet, options: ListOptions) -> Result<(), Failure> 
         decided.iter().filter(|process| options.all || process.decision.is_profile()).collect();
     let text = match options.format {
         ListFormat::Json => {
-            let list = List {
-                scanned: decided.len(),
-                matched,
-                duration_ms: elapsed.as_secs_f64() * 1e3,
-                processes: listed.iter().map(|process| Entry::new(rules, process)).collect(),
-            };
-            serde_json::to_string(&list).map_err(|error| Failure::new(Status::Failed, error))? + "\n"
+            let figures = json::Figures::new(decided.len(), matched, elapsed);
+            json::list(figures, listed.iter().map(|process| Entry::new(rules, process))).collect()
         }
         format => rendered(rules, &listed, format, options.explain, (decided.len(), matched)),
     };
@@ -137,7 +125,7 @@ fn decide_all(rules: &RuleSet, mut processes: Vec<ProcessFacts>) -> Vec<Decided>
     let decide = |facts: ProcessFacts| {
         let pid = facts.key.id.pid;
         let decision = rules.decide(&facts, choice(rules, pid), pid == own);
-        Decided { facts, decision }
+        Decided { facts: Arc::new(facts), decision }
     };
     processes.into_iter().map(decide).collect()
 }

@@ -1,12 +1,12 @@
 //! `telegen targets --watch`: changes of the selection as they happen.
 
-use super::entry::{Entry, explanation, pod_name, target_name};
+use super::entry::{explanation, pod_name, target_name};
+use super::json::{change_name, decided_change, shown_time};
 use super::{Decided, ListFormat, ListOptions, decide_all, find};
 use crate::engine::{Change, ChangeKind, SelectionWatch};
 use crate::failure::{Failure, Status};
 use crate::output::{print, say, shown};
 use crate::signals::Signals;
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 use telegen_model::ProcessId;
@@ -38,10 +38,10 @@ pub(crate) fn run(rules: &RuleSet, max_targets: usize, options: ListOptions) -> 
 
 fn follow(watch: &SelectionWatch, printer: &Printer<'_>, signals: &Signals) -> Result<(), Failure> {
     while !signals.end() {
-        let Some(Change { kind, facts, decision }) = watch.next(TICK).map_err(anyhow::Error::from)? else {
+        let Some(Change { kind, at, process }) = watch.next(TICK).map_err(anyhow::Error::from)? else {
             continue;
         };
-        printer.print(kind, &Decided { facts: (*facts).clone(), decision })?;
+        printer.print(kind, at, &Decided { facts: process.facts, decision: process.decision })?;
     }
     Ok(())
 }
@@ -49,14 +49,14 @@ fn follow(watch: &SelectionWatch, printer: &Printer<'_>, signals: &Signals) -> R
 fn poll(printer: &Printer<'_>, signals: &Signals) -> Result<(), Failure> {
     let mut before: BTreeMap<ProcessId, Decided> = BTreeMap::new();
     while !signals.end() {
-        let next = Instant::now() + POLL_INTERVAL;
+        let (next, at) = (Instant::now() + POLL_INTERVAL, SystemTime::now());
         let decided = decide_all(printer.rules, find(printer.rules)?.processes);
         let now: BTreeMap<ProcessId, Decided> =
             decided.into_iter().map(|process| (process.facts.key.id, process)).collect();
         for (id, process) in &before {
             let stays = now.get(id).is_some_and(|now| now.decision.is_profile());
             if process.decision.is_profile() && !stays {
-                printer.print(ChangeKind::Ended, process)?;
+                printer.print(ChangeKind::Ended, at, process)?;
             }
         }
         for (id, process) in &now {
@@ -66,8 +66,8 @@ fn poll(printer: &Printer<'_>, signals: &Signals) -> Result<(), Failure> {
                 let was = before.get(id).is_some_and(|before| before.decision.is_profile());
                 match (was, target) {
                     (true, true) => {}
-                    (_, true) => printer.print(ChangeKind::Started, process)?,
-                    (_, false) => printer.print(ChangeKind::LeftOut, process)?,
+                    (_, true) => printer.print(ChangeKind::Started, at, process)?,
+                    (_, false) => printer.print(ChangeKind::LeftOut, at, process)?,
                 }
             }
         }
@@ -85,14 +85,6 @@ struct Printer<'a> {
     options: ListOptions,
 }
 
-#[derive(Serialize)]
-struct ChangeEntry {
-    time: String,
-    change: &'static str,
-    #[serde(flatten)]
-    process: Entry,
-}
-
 impl Printer<'_> {
     fn print_header(&self) -> Result<(), Failure> {
         if self.options.format == ListFormat::Json {
@@ -101,15 +93,14 @@ impl Printer<'_> {
         self.put(&format!("{:<24}  {:<6}  {:>7}  {:<15}  REASON\n", "TIME", "CHANGE", "PID", "NAME"))
     }
 
-    fn print(&self, kind: ChangeKind, process: &Decided) -> Result<(), Failure> {
+    fn print(&self, kind: ChangeKind, at: SystemTime, process: &Decided) -> Result<(), Failure> {
         if kind == ChangeKind::LeftOut && !self.options.all {
             return Ok(());
         }
-        let (time, change) = (now(), name(kind));
         let line = if self.options.format == ListFormat::Json {
-            let entry = ChangeEntry { time, change, process: Entry::new(self.rules, process) };
-            serde_json::to_string(&entry).map_err(|error| Failure::new(Status::Failed, error))? + "\n"
+            decided_change(kind, at, self.rules, process)
         } else {
+            let (time, change) = (shown_time(at), change_name(kind));
             let facts = &process.facts;
             let (pid, comm) = (facts.key.id.pid, shown(&facts.comm));
             let mut reason = shown(&explanation(self.rules, process));
@@ -128,18 +119,4 @@ impl Printer<'_> {
     fn put(&self, text: &str) -> Result<(), Failure> {
         print(text).map_err(|error| Failure::new(Status::Failed, error))
     }
-}
-
-fn name(kind: ChangeKind) -> &'static str {
-    match kind {
-        ChangeKind::Started => "start",
-        ChangeKind::LeftOut => "skip",
-        ChangeKind::Ended => "end",
-    }
-}
-
-/// To the millisecond, in UTC, as long in every line.
-fn now() -> String {
-    let time = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }

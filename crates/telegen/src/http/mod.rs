@@ -1,0 +1,15 @@
+//! HTTP: what the agent answers, on one thread of its own.
+
+mod answer;
+mod api;
+mod connection;
+mod health;
+mod host;
+mod pieces;
+mod query;
+mod server;
+mod targets;
+
+pub(crate) use api::{Profiler, Unavailable, api};
+pub(crate) use health::{Health, health};
+pub(crate) use server::{HttpServer, Site};
