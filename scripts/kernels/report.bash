@@ -4,7 +4,7 @@
 # What stands in a row that is not as expected.
 readonly UNEXPECTED='**not as expected**'
 # Fewer samples are too few to tell anything by.
-readonly FEWEST_SAMPLES=100
+readonly FEWEST_SAMPLES=50
 # The container that the guest makes.
 readonly CONTAINER_DIGITS=64
 
@@ -25,8 +25,8 @@ outcome() {
 		fi
 		return
 	fi
-	[ "$status" = 0 ] && [ "$(said "$log" "$condition" doctor)" = 0 ] && [ "$samples" -ge "$FEWEST_SAMPLES" ] &&
-		[ $((ready * 2)) -ge "$samples" ] && [ $((whole * 100)) -ge $((ready * 95)) ] || return 0
+	[ "$status" = 0 ] && [ "$(said "$log" "$condition" doctor)" = 0 ] && [ "$ready" -ge "$FEWEST_SAMPLES" ] &&
+		[ $((whole * 100)) -ge $((ready * 95)) ] || return 0
 	case $expected in
 	named) [ $((named * 10)) -ge $((samples * 2)) ] && as_expected=1 ;;
 	addresses) [ "$named" -eq 0 ] && [ $((kernel * 10)) -ge $((samples * 2)) ] && as_expected=1 ;;
@@ -62,7 +62,7 @@ costs() {
 	lost=$(said "$log" "$condition" lost)
 	[ "$condition" = cgroup-unmounted ] || lost=$(grep -v '^control groups' <<<"$lost" || true)
 	[[ $condition == paranoid-* ]] || lost=$(grep -v '^perf events' <<<"$lost" || true)
-	lost=$(sed -e 's/ degraded: /: /' <<<"$lost" | paste -s -d';' | sed 's/;/; /g')
+	lost=$(sed -e 's/ degraded: /: /' <<<"$lost" | paste -s -d';' | sed 's/; */; /g')
 	echo "${lost:-nothing}"
 }
 
@@ -126,6 +126,8 @@ programs without frame pointers, whose stacks are known: one that computes, and 
 if it goes back to where its thread began; those from before the tables to unwind by were read do not count. A kernel stack
 is named if it has the function of the system call in it, so those of interrupts are not. How many samples there are depends
 on how fast the emulation was. The script fails unless every outcome is the one that was expected.
+What Debian's kernels have anyway (`perf events`, on the last lines) and that the machine has no control groups mounted stands in
+the rows about those only.
 
 HEAD
 	cat "$1"
