@@ -102,6 +102,11 @@ impl Fact {
         }
     }
 
+    /// Whether it is one that only Kubernetes can tell of a pod.
+    pub fn is_of_pod_details(self) -> bool {
+        matches!(self, Self::Workload | Self::Labels | Self::Annotation)
+    }
+
     /// Whether it is a fact about the process's pod.
     pub fn is_of_pod(self) -> bool {
         matches!(self, Self::Namespace | Self::Workload | Self::Pod | Self::Labels | Self::Annotation)

@@ -147,6 +147,11 @@ impl RuleSet {
         self.compiled.spec.pod_annotations != PodAnnotations::Off || self.needs(Fact::is_of_pod)
     }
 
+    /// Whether there is a rule on what only Kubernetes can tell of a pod: its workload, labels and annotations.
+    pub fn needs_pod_details(&self) -> bool {
+        self.compiled.spec.pod_annotations != PodAnnotations::Off || self.needs(Fact::is_of_pod_details)
+    }
+
     /// Whether there is a rule on such a fact, of a target that has ended, too: the moment may be set back.
     fn needs(&self, wanted: impl Fn(Fact) -> bool) -> bool {
         let of_targets =

@@ -4,6 +4,7 @@ use crate::decision_table::DecisionTable;
 use arc_swap::ArcSwap;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use telegen_model::{Pid, ProcessFacts, Token};
@@ -129,6 +130,16 @@ impl Selection {
     /// How many processes are known, and how many of them are profiled.
     pub fn counts(&self) -> (usize, usize) {
         (self.0.read().len(), self.0.targets.load(Ordering::Relaxed))
+    }
+
+    /// How many processes each target has, by its name; targets that have none are among them.
+    pub fn counts_by_target(&self) -> BTreeMap<Arc<str>, usize> {
+        let rules = self.rules();
+        let mut counts: BTreeMap<_, _> = rules.targets().map(|target| (target.name.clone(), 0)).collect();
+        for process in self.0.read().values().filter(|process| process.decision.is_profile()) {
+            *counts.entry(rules.target(process.decision).name.clone()).or_default() += 1;
+        }
+        counts
     }
 
     /// How many questions were answered from the table, and how many decisions were made from facts.

@@ -1,6 +1,7 @@
 //! What telegen says of itself, for scrapers.
 
 use crate::limit_metrics::LimitMetrics;
+use crate::output::shown;
 use crate::process_metrics::ProcessMetrics;
 use crate::unwind_metrics::UnwindMetrics;
 use crate::watch_metrics::WatchMetrics;
@@ -14,8 +15,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use std::hash::BuildHasher;
-use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use telegen_bpf::Counters;
 use telegen_config::Config;
 use telegen_model::ProfileKind;
@@ -191,6 +192,7 @@ impl Metrics {
     fn touch_all(&self) {
         self.set_selection(Filtered::Yes, 0, 0);
         self.set_selection(Filtered::No, 0, 0);
+        self.set_targets([("default".into(), 0)]);
         for r#type in ["process", "container"] {
             drop(self.cache_hits.get_or_create(&TypeLabel { r#type }));
             drop(self.cache_misses.get_or_create(&TypeLabel { r#type }));
@@ -343,7 +345,15 @@ impl Metrics {
         let label = FilterLabel { filter: filtered.name() };
         self.scanned.get_or_create(&label).set(scanned as i64);
         self.matched.get_or_create(&label).set(matched as i64);
-        self.targets.get_or_create(&TargetLabel { target: "default".into() }).set(matched as i64);
+    }
+
+    /// Takes over how many processes each target has. Targets that are no more are not shown any more.
+    pub(crate) fn set_targets(&self, counts: impl IntoIterator<Item = (Arc<str>, usize)>) {
+        self.targets.clear();
+        for (target, count) in counts {
+            let label = TargetLabel { target: shown(&target) };
+            self.targets.get_or_create(&label).set(count as i64);
+        }
     }
 
     /// Takes over how often a decision was at hand, and how often it had to be made.
@@ -462,6 +472,7 @@ mod tests {
         let counters = Counters { rejected: 7, undecided: 3, ring_full: 2, ..Counters::default() };
         metrics.set_kernel(&counters, 4096);
         metrics.set_selection(Filtered::Yes, 243, 12);
+        metrics.set_targets([("default".into(), 12), ("pay\"ments".into(), 3)]);
         metrics.set_filter_cache(5, 6);
         metrics.set_cache_bytes("symbols", 99);
         metrics.count_samples(SampleOutcome::Exported, 11);
@@ -480,6 +491,7 @@ mod tests {
             "telegen_profiler_samples_undecided_total 3",
             "telegen_profiler_decision_latency_seconds_count 1",
             "telegen_profiler_targets{target=\"default\"} 12",
+            "telegen_profiler_targets{target=\"pay\\\"ments\"} 3",
             "telegen_profiler_bpf_map_bytes 4096",
             "telegen_profiler_cache_bytes{cache=\"symbols\"} 99",
             "telegen_profiler_exports_total{sink=\"files\",outcome=\"success\"} 1",

@@ -16,6 +16,9 @@ use telegen_select::Rates;
 /// Where the configuration is if nothing else is said.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/telegen/profiler/config.yaml";
 
+const NO_SOURCE: &str = "warning: there are rules on workloads, labels or annotations of pods, and this version has no Kubernetes \
+                         source to learn them from: such rules match nothing, and what they should exclude is not excluded";
+
 /// A configuration with its rules compiled.
 pub(crate) struct Settings {
     pub(crate) loaded: Loaded,
@@ -58,7 +61,8 @@ impl Settings {
             let sources = &self.loaded.sources;
             sources.warning_at(&place_of(&warning), None, warning.to_string()).to_string()
         });
-        config.chain(rules).collect()
+        let unknown = self.rules.needs_pod_details().then(|| NO_SOURCE.to_owned());
+        config.chain(rules).chain(unknown).collect()
     }
 
     /// Says the warnings on standard error.

@@ -304,6 +304,7 @@ impl Observer {
         let filtered = if self.selection.rules().has_filters() { Filtered::Yes } else { Filtered::No };
         let scanned = processes + self.kernel_threads.load(Ordering::Relaxed);
         metrics.set_selection(filtered, scanned, matched);
+        metrics.set_targets(self.selection.counts_by_target());
         let (hits, misses) = self.selection.cache_figures();
         metrics.set_filter_cache(hits, misses);
         metrics.set_targets_refused(self.selection.refused());
