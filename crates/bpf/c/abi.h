@@ -99,11 +99,12 @@ struct tg_scanned {
 	u64 word;
 	u64 start_ns;
 	struct tg_cgroup cgroup;
+	u64 cgroups; /* the same for all processes in the same control groups of all hierarchies; 0 if there are none */
 	u32 kernel_thread;
 	u32 path_bytes;
 	char comm[TG_COMM_BYTES];
 };
-_Static_assert(sizeof(struct tg_scanned) == 72, "layout shared with abi.rs");
+_Static_assert(sizeof(struct tg_scanned) == 80, "layout shared with abi.rs");
 
 /* A record of the scan for argv[0]; followed by it, not NUL-terminated. */
 struct tg_scanned_argv0 {

@@ -49,6 +49,8 @@ int tg_scan(struct bpf_iter__task *ctx)
 	out->word = process.word;
 	out->start_ns = process.start_ns;
 	tg_cgroup_of(task, &out->cgroup);
+	/* The set of a task's control groups, one of each hierarchy: tasks share it as long as all are the same. */
+	out->cgroups = bpf_core_field_exists(task->cgroups) ? (u64)BPF_CORE_READ(task, cgroups) : 0;
 	out->path_bytes = path_bytes;
 	BPF_CORE_READ_STR_INTO(&out->comm, task, comm);
 	bpf_seq_write(seq, out, sizeof(*out));

@@ -132,11 +132,12 @@ pub(crate) struct RawScanned {
     pub(crate) word: u64,
     pub(crate) start_ns: u64,
     pub(crate) cgroup: RawCgroup,
+    pub(crate) cgroups: u64,
     pub(crate) kernel_thread: u32,
     pub(crate) path_bytes: u32,
     pub(crate) comm: [u8; 16],
 }
-const _: () = assert!(size_of::<RawScanned>() == 72);
+const _: () = assert!(size_of::<RawScanned>() == 80);
 
 /// `struct tg_scanned_argv0`.
 #[repr(C)]

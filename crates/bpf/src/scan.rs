@@ -24,9 +24,15 @@ pub struct Scanned {
     pub state: State,
     /// The control group by which its container is told, if it is in any.
     pub cgroup: Option<ControlGroup>,
+    /// The same for all processes of this scan that are in the same control groups of all hierarchies.
+    pub cgroups: ControlGroupSet,
     /// What is known of it. An executable path that is too long or too deep is `None`.
     pub facts: ProcessFacts,
 }
+
+/// A set of control groups, one of each hierarchy. It has a meaning within one scan only.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ControlGroupSet(u64);
 
 /// Reads the list of processes. One scan at a time.
 pub struct Scanner {
@@ -113,6 +119,7 @@ fn parse_scanned(bytes: &[u8]) -> Option<(Scanned, &[u8])> {
         token: token_of(word),
         state: State::of_word(word),
         cgroup: control_group(&bytes[std::mem::offset_of!(RawScanned, cgroup)..]),
+        cgroups: ControlGroupSet(read_field!(bytes, RawScanned, cgroups, u64)),
         facts: ProcessFacts {
             key: ProcessKey { id, generation: Generation(read_field!(bytes, RawScanned, generation, u32)) },
             parent: Pid(read_field!(bytes, RawScanned, parent, u32)),

@@ -1,44 +1,44 @@
 //! What the kernel side is told of the rules, so that it can say yes before user space has looked.
 
-use crate::containers::Containers;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use telegen_bpf::{ControlGroups, Decider, Pattern, PatternForm, PatternSubject, Policy, Rank};
-use telegen_model::{Container, ControlGroup, PodFacts, TargetNumber};
+use telegen_bpf::{ControlGroups, Decider, Pattern, PatternForm, PatternSubject, Policy, Rank, Scanner};
+use telegen_model::{Container, ControlGroup, Pid, PodFacts, TargetNumber};
+use telegen_process::ProcFs;
 use telegen_rules::Subject;
 use telegen_select::Selector;
 
 const BOTH: u8 = Subject::Name.bit() | Subject::Path.bit();
 const ALL_SUBJECTS: [PatternSubject; 2] = [PatternSubject::Name, PatternSubject::Path];
 
+/// Containers by their control groups.
+pub(crate) type Groups = HashMap<ControlGroup, Arc<Container>>;
+
 /// What the kernel side has been told. One thread owns it, the one that decides.
 pub(crate) struct KernelPolicy {
-    groups: ControlGroups,
+    map: ControlGroups,
+    /// Groups that are surely those of containers.
+    groups: Groups,
     told: HashMap<ControlGroup, TargetNumber>,
     /// There were as many targets as there may be: any other yes would be one too many.
     full: bool,
 }
 
 impl KernelPolicy {
-    pub(crate) fn new(groups: ControlGroups) -> Self {
-        Self { groups, told: HashMap::new(), full: false }
+    pub(crate) fn new(map: ControlGroups) -> Self {
+        Self { map, groups: Groups::new(), told: HashMap::new(), full: false }
     }
 
     /// The rules of the selection are in force: until the kernel side has been told all of them it decides nothing.
     pub(crate) fn replace(
         &mut self,
         selector: &Selector,
-        containers: &Containers,
         decider: &mut Decider,
     ) -> Result<(), telegen_bpf::Error> {
         decider.set_policy(&Policy::default());
-        for (group, _) in std::mem::take(&mut self.told) {
-            self.groups.remove(group);
-        }
         self.full = selector.is_full();
-        for (group, container) in containers.all() {
-            self.consider(group, container, selector)?;
-        }
+        self.tell_groups(selector)?;
         decider.set_policy(&policy_of(selector));
         Ok(())
     }
@@ -47,38 +47,70 @@ impl KernelPolicy {
     pub(crate) fn heed_limit(
         &mut self,
         selector: &Selector,
-        containers: &Containers,
         decider: &mut Decider,
     ) -> Result<(), telegen_bpf::Error> {
-        if self.full == selector.is_full() { Ok(()) } else { self.replace(selector, containers, decider) }
+        if self.full == selector.is_full() { Ok(()) } else { self.replace(selector, decider) }
     }
 
-    /// A process of a container has been seen in a group: if nothing but the container counts, all that come into it are
-    /// of one target.
-    pub(crate) fn consider(
+    /// A scan has found these, and no others.
+    pub(crate) fn set_groups(
         &mut self,
-        group: ControlGroup,
-        container: &Arc<Container>,
+        groups: Groups,
         selector: &Selector,
     ) -> Result<(), telegen_bpf::Error> {
-        if self.full || self.told.contains_key(&group) {
-            return Ok(());
-        }
-        if let Some(target) = target_of(selector, container)
-            && self.groups.insert(group, target)?
-        {
-            self.told.insert(group, target);
-        }
-        Ok(())
+        self.groups = groups;
+        self.tell_groups(selector)
     }
 
-    /// Groups that are no more, or that nobody is in.
-    pub(crate) fn forget(&mut self, groups: &[ControlGroup]) {
-        for group in groups {
-            if self.told.remove(group).is_some() {
-                self.groups.remove(*group);
+    /// Where nothing but the container counts, all processes that come into its group are of one target.
+    fn tell_groups(&mut self, selector: &Selector) -> Result<(), telegen_bpf::Error> {
+        let groups = if self.full { &Groups::new() } else { &self.groups };
+        let wanted: HashMap<ControlGroup, TargetNumber> = groups
+            .iter()
+            .filter_map(|(group, container)| Some((*group, target_of(selector, container)?)))
+            .collect();
+        for group in self.told.keys().filter(|group| !wanted.contains_key(*group)) {
+            self.map.remove(*group);
+        }
+        let mut told = HashMap::with_capacity(wanted.len());
+        for (group, target) in wanted {
+            // One that finds no room is decided on by user space.
+            if self.told.get(&group) == Some(&target) || self.map.insert(group, target)? {
+                told.insert(group, target);
             }
         }
+        self.told = told;
+        Ok(())
+    }
+}
+
+/// Groups of containers that a scan has come upon: told from the others by a second look, for a process can be put into
+/// another group between the scan and the reading of where it is.
+#[derive(Default)]
+pub(crate) struct Sightings(HashMap<ControlGroup, (Pid, Arc<Container>)>);
+
+impl Sightings {
+    /// Takes a process of a container for a witness of its group, if that group is the container's own.
+    pub(crate) fn note(&mut self, group: ControlGroup, pid: Pid, container: &Arc<Container>) {
+        if let Entry::Vacant(entry) = self.0.entry(group)
+            && ProcFs::default().container_in(pid, group.hierarchy).ok().flatten().as_ref()
+                == Some(&**container)
+        {
+            entry.insert((pid, container.clone()));
+        }
+    }
+
+    /// Those whose witness is still there.
+    pub(crate) fn confirm(self, scanner: &mut Scanner) -> Result<Groups, telegen_bpf::Error> {
+        if self.0.is_empty() {
+            return Ok(Groups::new());
+        }
+        let places: HashMap<Pid, Option<ControlGroup>> =
+            scanner.scan()?.into_iter().map(|seen| (seen.facts.key.id.pid, seen.cgroup)).collect();
+        let still = |(group, (pid, container)): (ControlGroup, (Pid, Arc<Container>))| {
+            (places.get(&pid) == Some(&Some(group))).then_some((group, container))
+        };
+        Ok(self.0.into_iter().filter_map(still).collect())
     }
 }
 

@@ -2,12 +2,12 @@
 //! draining thread.
 
 use super::audience::Audience;
-use super::kernel_policy::KernelPolicy;
-use super::observation::{self, Pods};
+use super::kernel_policy::{KernelPolicy, Sightings};
+use super::observation::{self, Asked};
 use super::waker::{Inbox, Sender, channel};
 use super::watchers::{ClientOutlet, Outlet, Watchers};
 use super::{drain, monotonic_ns};
-use crate::containers::Containers;
+use crate::containers::{Containers, container_of};
 use crate::metrics::Metrics;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -19,7 +19,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 use telegen_bpf::{Decider, Event, EventKind, EventReader, Kernel, Outcome, Scanner, State, StateChange};
 use telegen_collect::{Interval, TargetFacts};
-use telegen_model::{Pid, ProcessId};
+use telegen_model::{Pid, ProcessFacts, ProcessId};
 use telegen_rules::RuleSet;
 use telegen_select::{Operation, Rates, SelectedProcess, Selection, Selector, TargetSettings};
 use tokio::sync::oneshot;
@@ -31,6 +31,9 @@ const QUEUE: usize = 64;
 /// Targets whose stacks can be unwound from their first sample on, because they are made ready before the clocks
 /// start. With more than that most are idle, and cost nothing until they are not.
 const MAX_PREPARED: usize = 64;
+
+/// How often it is said at most that there are more targets than there may be.
+const REFUSAL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What the thread is told.
 pub(crate) enum Command {
@@ -84,7 +87,7 @@ impl Lifecycle {
         let ring = kernel.event_ring()?;
         let limits = telegen_select::Limits { max_targets: parts.max_targets };
         let own = Pid(std::process::id());
-        let pods = Pods::of(&parts.rules);
+        let asked = Asked::of(&parts.rules);
         let selector = Selector::new(parts.rules.at(SystemTime::now()), own, limits, parts.rates);
         let policy = KernelPolicy::new(kernel.control_groups()?);
         let selection = selector.selection();
@@ -104,10 +107,10 @@ impl Lifecycle {
                     audience,
                     metrics,
                     kernel_threads: counted,
-                    containers: Containers::default(),
                     policy,
+                    refused: (0, None),
                     prepare: 0,
-                    pods,
+                    asked,
                 }
                 .run(&inbox, ready)
             });
@@ -136,12 +139,13 @@ struct Owner {
     audience: Audience,
     metrics: Arc<Metrics>,
     kernel_threads: Arc<AtomicUsize>,
-    containers: Containers,
     policy: KernelPolicy,
+    /// How many had been refused when it was last said, and when.
+    refused: (u64, Option<Instant>),
     /// How many more targets are to be made ready ahead of their first sample.
     prepare: usize,
-    /// Whether processes are asked for their pods.
-    pods: Pods,
+    /// What every process is asked about where it runs.
+    asked: Asked,
 }
 
 impl Owner {
@@ -155,7 +159,7 @@ impl Owner {
         let mut named = Vec::new();
         self.selector.name_targets(&mut named);
         self.carry_out(named, &[])?;
-        self.policy.replace(&self.selector, &self.containers, &mut self.decider)?;
+        self.policy.replace(&self.selector, &mut self.decider)?;
         self.scan()?;
         self.prepare = 0;
         ready(self.log_summary());
@@ -201,7 +205,7 @@ impl Owner {
         let mut out = Vec::new();
         self.selector.renew(rules.at(now), &mut out);
         self.carry_out(out, &[])?;
-        self.policy.replace(&self.selector, &self.containers, &mut self.decider)?;
+        self.policy.replace(&self.selector, &mut self.decider)?;
         tracing::info!("the end of a target has come");
         self.log_summary();
         Ok(())
@@ -212,15 +216,15 @@ impl Owner {
         loop {
             match inbox.take() {
                 Ok(Command::Reload(rules, rates)) => {
-                    let before = std::mem::replace(&mut self.pods, Pods::of(&rules));
-                    if self.pods == Pods::Asked && before == Pods::NotAsked {
+                    let before = std::mem::replace(&mut self.asked, Asked::of(&rules));
+                    if self.asked > before {
                         // The new rules must not take what nobody has asked for yet for what is not there.
                         self.scan()?;
                     }
                     let mut out = Vec::new();
                     self.selector.reload(rules.at(SystemTime::now()), rates, &mut out);
                     self.carry_out(out, &[])?;
-                    self.policy.replace(&self.selector, &self.containers, &mut self.decider)?;
+                    self.policy.replace(&self.selector, &mut self.decider)?;
                     self.log_summary();
                 }
                 Ok(Command::Follow(id, answer)) => {
@@ -262,22 +266,19 @@ impl Owner {
         self.handle_events()?;
         let mut out = Vec::new();
         let mut kernel_threads = 0;
-        self.containers.begin_round();
+        let (mut containers, mut sightings) = (Containers::default(), Sightings::default());
         for scanned in found {
             if scanned.facts.kernel_thread {
                 kernel_threads += 1;
             } else if scanned.state != State::Exiting {
                 let group = scanned.cgroup;
                 let known = self.selector.facts(scanned.token).cloned();
-                let observed = observation::of_scan(
-                    scanned,
-                    known.as_deref(),
-                    needs_argv0,
-                    self.pods,
-                    &mut self.containers,
-                );
-                if let (Some(group), Some(container)) = (group, &observed.facts.container) {
-                    self.policy.consider(group, container, &self.selector)?;
+                let observed =
+                    observation::of_scan(scanned, known.as_deref(), needs_argv0, self.asked, &mut containers);
+                if let (Some(group), Some(container)) = (group, &observed.facts.container)
+                    && self.asked > Asked::Nothing
+                {
+                    sightings.note(group, observed.facts.key.id.pid, container);
                 }
                 self.selector.handle(telegen_select::Event::Seen(observed), &mut out);
             }
@@ -285,7 +286,8 @@ impl Owner {
         self.kernel_threads.store(kernel_threads, Ordering::Relaxed);
         let repairs = self.selector.finish_scan(&mut out);
         self.carry_out(out, &[])?;
-        self.policy.forget(&self.containers.sweep());
+        let groups = sightings.confirm(&mut self.scanner)?;
+        self.policy.set_groups(groups, &self.selector)?;
         Ok(repairs)
     }
 
@@ -310,15 +312,8 @@ impl Owner {
                 }
                 EventKind::Renamed | EventKind::Exited => {}
             }
-            let (group, pid) = (event.cgroup, event.process.id.pid);
-            if let Some(event) = observation::of_event(event, &self.selector, self.pods, &mut self.containers)
-            {
+            if let Some(event) = observation::of_event(event, &self.selector, self.asked) {
                 self.selector.handle(event, &mut out);
-            }
-            if let Some(group) = group
-                && let Some(container) = self.containers.of(Some(group), pid, None)
-            {
-                self.policy.consider(group, &container, &self.selector)?;
             }
         }
         self.carry_out(out, &times)
@@ -339,7 +334,8 @@ impl Owner {
                 stale.inc();
             }
         })?;
-        self.policy.heed_limit(&self.selector, &self.containers, &mut self.decider)?;
+        self.say_refused();
+        self.policy.heed_limit(&self.selector, &mut self.decider)?;
         if !times.is_empty() {
             let now = monotonic_ns();
             for &time in times {
@@ -360,6 +356,7 @@ impl Owner {
             // Samples bring their target's number along.
             Operation::Name { .. } | Operation::Set { .. } | Operation::Retarget { .. } => {}
             Operation::Start { token, facts, parent, .. } => {
+                let facts = if self.asked == Asked::Nothing { with_container(facts) } else { facts };
                 self.audience.tell_sampler(drain::Message::Start { token, facts, parent });
                 if self.prepare > 0 {
                     self.prepare -= 1;
@@ -367,6 +364,19 @@ impl Owner {
                 }
             }
             Operation::End { token } => self.audience.tell_sampler(drain::Message::End(token)),
+        }
+    }
+
+    /// Says, once a minute at most, that processes match for which there is no room.
+    fn say_refused(&mut self) {
+        let (now, refused) = (Instant::now(), self.selector.selection().refused());
+        let (before, said) = self.refused;
+        if refused > before && said.is_none_or(|said| now.duration_since(said) >= REFUSAL_INTERVAL) {
+            tracing::warn!(
+                refused = refused - before,
+                "limits.max_targets is reached: processes that match are not profiled"
+            );
+            self.refused = (refused, Some(now));
         }
     }
 
@@ -398,6 +408,14 @@ fn show(watchers: &mut Watchers, selector: &Selector, operation: &Operation) {
             watchers.start(*token, SelectedProcess { facts, decision, rules });
         }
         Operation::End { token } => watchers.end(*token),
+    }
+}
+
+/// With the container that goes on the samples of a target.
+fn with_container(facts: Arc<ProcessFacts>) -> Arc<ProcessFacts> {
+    match container_of(facts.key.id.pid, facts.container.as_ref()) {
+        None => facts,
+        container => Arc::new(ProcessFacts { container, ..(*facts).clone() }),
     }
 }
 

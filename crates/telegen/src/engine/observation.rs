@@ -1,34 +1,34 @@
 //! What is known of a process when the kernel tells of it: its own words, completed from /proc where they are too long.
 
-use crate::containers::Containers;
+use crate::containers::{Containers, container_of};
 use crate::pods::{pod_again, pod_of};
 use telegen_bpf::{Event, EventKind, Scanned, State};
-use telegen_model::{ControlGroup, PodFacts, ProcessFacts};
+use telegen_model::{PodFacts, ProcessFacts};
 use telegen_process::ProcFs;
 use telegen_rules::RuleSet;
 use telegen_select::{Observed, Selector, Standing};
 
-/// Whether processes are asked for their pods.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Pods {
-    Asked,
-    NotAsked,
+/// What is asked of every process about where it runs. Targets are labelled with their containers in any case.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Asked {
+    Nothing,
+    Container,
+    Pod,
 }
 
-impl Pods {
-    /// Only where a rule needs to know.
+impl Asked {
+    /// Only what a rule needs to know.
     pub(super) fn of(rules: &RuleSet) -> Self {
-        if rules.needs_pod() { Self::Asked } else { Self::NotAsked }
+        match (rules.needs_pod(), rules.needs_container()) {
+            (true, _) => Self::Pod,
+            (false, true) => Self::Container,
+            (false, false) => Self::Nothing,
+        }
     }
 }
 
 /// What an event means to the selection; `None` for what it has no use for.
-pub(super) fn of_event(
-    event: Event,
-    selector: &Selector,
-    pods: Pods,
-    containers: &mut Containers,
-) -> Option<telegen_select::Event> {
+pub(super) fn of_event(event: Event, selector: &Selector, asked: Asked) -> Option<telegen_select::Event> {
     let token = event.token;
     Some(match event.kind {
         EventKind::Forked { parent } => {
@@ -38,21 +38,23 @@ pub(super) fn of_event(
                 None => (None, None),
             };
             let mut child = observed(&event, executable, argv0);
-            // A child begins in its parent's control group, unless it was cloned into another.
-            place(&mut child.facts, event.cgroup, before.as_deref(), Asked::Again(pods), containers);
+            // A child begins in its parent's control groups; if it is cloned into others, exec or the next scan tells.
+            if let Some(parent) = before {
+                (child.facts.container, child.facts.pod) = (parent.container.clone(), parent.pod.clone());
+            }
             telegen_select::Event::Forked { child, parent }
         }
         EventKind::Execed { ref executable, ref argv0 } => {
             let before = selector.facts_of(event.process.id).cloned();
             let mut image = observed(&event, executable.clone(), argv0.clone());
             // A runtime has put itself into the container's control group before it becomes its program.
-            place(&mut image.facts, event.cgroup, before.as_deref(), Asked::Anew(pods), containers);
+            place(&mut image.facts, before.as_deref(), asked);
             telegen_select::Event::Execed(image)
         }
         EventKind::Moved => {
             let before = selector.facts(token)?.clone();
             let mut facts = (*before).clone();
-            place(&mut facts, event.cgroup, Some(&before), Asked::Again(pods), containers);
+            place(&mut facts, Some(&before), asked);
             let (container, pod) = (facts.container, facts.pod);
             telegen_select::Event::Moved { token, container, pod, standing: standing(event.state) }
         }
@@ -67,42 +69,37 @@ pub(super) fn of_scan(
     scanned: Scanned,
     known: Option<&ProcessFacts>,
     with_argv0: bool,
-    pods: Pods,
+    asked: Asked,
     containers: &mut Containers,
 ) -> Observed {
-    let mut facts = scanned.facts;
+    let mut facts = scanned.facts.clone();
     if !with_argv0 || facts.argv0.is_none() {
         facts.argv0 = known.and_then(|known| known.argv0.clone());
     }
     complete(&mut facts, known, with_argv0);
-    place(&mut facts, scanned.cgroup, known, Asked::Again(pods), containers);
+    let (container, pod) = match known {
+        Some(known) => (known.container.as_ref(), known.pod.clone()),
+        None => (None, PodFacts::InNone),
+    };
+    facts.container = match asked {
+        Asked::Nothing => container.cloned(),
+        Asked::Container | Asked::Pod => containers.of(&scanned, container),
+    };
+    facts.pod = if asked == Asked::Pod { pod_again(&facts, known) } else { pod };
     Observed { facts, token: scanned.token, key: scanned.key, standing: standing(scanned.state) }
 }
 
-/// Whether a process is asked for its pod, and whether what it has said before will do.
-#[derive(Clone, Copy)]
-enum Asked {
-    Anew(Pods),
-    Again(Pods),
-}
-
-/// Where a process runs, of which this was known before.
-fn place(
-    facts: &mut ProcessFacts,
-    group: Option<ControlGroup>,
-    before: Option<&ProcessFacts>,
-    asked: Asked,
-    containers: &mut Containers,
-) {
-    let container = before.and_then(|before| before.container.as_ref());
-    facts.container = containers.of(group, facts.key.id.pid, container);
-    facts.pod = match (asked, before) {
-        (Asked::Anew(Pods::Asked), before) => {
-            pod_of(facts, before.map_or(&PodFacts::InNone, |before| &before.pod))
-        }
-        (Asked::Again(Pods::Asked), before) => pod_again(facts, before),
-        (_, before) => before.map(|before| before.pod.clone()).unwrap_or_default(),
+/// Where a process runs now, of which this was known before.
+fn place(facts: &mut ProcessFacts, before: Option<&ProcessFacts>, asked: Asked) {
+    let (container, pod) = match before {
+        Some(before) => (before.container.as_ref(), before.pod.clone()),
+        None => (None, PodFacts::InNone),
     };
+    facts.container = match asked {
+        Asked::Nothing => container.cloned(),
+        Asked::Container | Asked::Pod => container_of(facts.key.id.pid, container),
+    };
+    facts.pod = if asked == Asked::Pod { pod_of(facts, &pod) } else { pod };
 }
 
 fn observed(event: &Event, executable: Option<Box<str>>, argv0: Option<Box<str>>) -> Observed {

@@ -96,7 +96,7 @@ fn find_processes(rules: &RuleSet) -> Result<Found, Failure> {
             let processes = scanned
                 .into_iter()
                 .map(|mut scanned| {
-                    scanned.facts.container = containers.of(scanned.cgroup, scanned.facts.key.id.pid, None);
+                    scanned.facts.container = containers.of(&scanned, None);
                     completed(scanned.facts)
                 })
                 .collect();
