@@ -40,6 +40,8 @@ pub enum Program {
     Clocks,
     /// More of something than a process should have: `crowded.c`.
     Crowded,
+    /// A way to another program: `chain.c`.
+    Chain,
     /// No CPU time at all: `sleeper.c`.
     Sleeper,
     /// C++ names: `templates.cpp`.
@@ -79,6 +81,7 @@ impl Program {
             Self::JitDump => "jitdump.c",
             Self::Clocks => "clocks.c",
             Self::Crowded => "crowded.c",
+            Self::Chain => "chain.c",
             Self::Sleeper => "sleeper.c",
             Self::Templates => "templates.cpp",
             Self::Rust => "burn.rs",

@@ -3,19 +3,21 @@
 use anyhow::{Context, Result};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use telegen_e2e::{Profile, Program, Recording, Running, Scratch, record, until};
+use telegen_e2e::{CpuMeter, Profile, Program, Recording, Running, Scratch, record, until};
 
 /// A recording of the program with such a map, which must not take longer for it.
 fn record_with_map(kind: &str) -> Result<Profile> {
     let scratch = Scratch::new()?;
     let name = format!("tg-map-{kind}");
     let mut running = scratch.start(Program::Generated, &name, &[kind])?;
+    let meter = CpuMeter::start(running.pid());
     // What it does before it spends its time in its own code.
     std::thread::sleep(Duration::from_secs(1));
     let begun = Instant::now();
     let Recording { profile, .. } = record(scratch.path(), &["--name", &name, "-d", "2s"])?;
     assert!(begun.elapsed() < Duration::from_secs(12), "{kind}: {:?}", begun.elapsed());
-    assert!(profile.total() > 150, "{kind}: {} samples", profile.total());
+    let (samples, expected) = (profile.total() as f64, meter.between(profile.start, profile.end())? * 99.0);
+    assert!(expected > 20.0 && samples > expected * 0.8, "{kind}: {samples} of about {expected:.0} samples");
     running.terminate()?;
     Ok(profile)
 }
