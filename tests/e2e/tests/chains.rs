@@ -44,7 +44,9 @@ fn assert_followed(name: &str, chain: impl Fn(&Path, &Path) -> Command) -> Resul
     let outcome = recording.wait(LIMIT)?.expect_code(0)?;
     let profile = Profile::read(&output).with_context(|| outcome.to_string())?;
     let (samples, expected) = (profile.total() as f64, cpu_seconds * 99.0);
-    assert!(samples >= expected * 0.8, "{samples} of {expected:.0} samples");
+    // A tick comes to three short lives by chance: twice the deviation of such a number.
+    let fewest = expected * 0.8 - 2.0 * expected.sqrt();
+    assert!(samples >= fewest, "{samples} of {expected:.0} samples");
     assert_eq!(profile.label_values("process.executable.name"), [name].into(), "nobody else on the way");
     let named = profile.count_with("tg_short") as f64;
     assert!(named >= samples * 0.9, "{named} of {samples}: {:?}", profile.functions());

@@ -14,7 +14,9 @@ fn record_with_map(kind: &str) -> Result<Profile> {
     // What it does before it spends its time in its own code.
     std::thread::sleep(Duration::from_secs(1));
     let begun = Instant::now();
-    let Recording { profile, .. } = record(scratch.path(), &["--name", &name, "-d", "2s"])?;
+    // By its pid: a map that grows is written by a child of the same name.
+    let pid = running.pid().to_string();
+    let Recording { profile, .. } = record(scratch.path(), &["--pid", &pid, "-d", "2s"])?;
     assert!(begun.elapsed() < Duration::from_secs(12), "{kind}: {:?}", begun.elapsed());
     let (samples, expected) = (profile.total() as f64, meter.between(profile.start, profile.end())? * 99.0);
     assert!(expected > 20.0 && samples > expected * 0.8, "{kind}: {samples} of about {expected:.0} samples");
