@@ -34,6 +34,7 @@ mod named_targets;
 mod odd_machines;
 mod other_kernel;
 mod output_file;
+mod overlays;
 mod permissions;
 mod pid_namespace;
 mod pid_reuse;
