@@ -86,7 +86,7 @@ struct tg_event {
 	u16 path_bytes;
 	u16 argv0_bytes;
 	char comm[TG_COMM_BYTES];
-	struct tg_cgroup cgroup; /* fork, exec, move: where the process is */
+	struct tg_cgroup cgroup; /* exec, move: where the process is; fork: that too, if its parent is not there */
 };
 _Static_assert(sizeof(struct tg_event) == 88, "layout shared with abi.rs");
 

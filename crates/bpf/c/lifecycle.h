@@ -55,8 +55,9 @@ int BPF_PROG(tg_fork, struct task_struct *parent, struct task_struct *child)
 	u32 parent_key = parent->tgid, key = child->tgid;
 	struct tg_process process = {}, *above;
 	struct tg_event *event;
-	struct tg_cgroup cgroup;
 	u64 parent_word = TG_UNDECIDED, state;
+	struct tg_cgroup cgroup;
+	bool elsewhere;
 
 	if (child->pid != child->tgid || (child->flags & PF_KTHREAD))
 		return 0;
@@ -70,9 +71,11 @@ int BPF_PROG(tg_fork, struct task_struct *parent, struct task_struct *child)
 	process.start_ns = tg_start_of(child);
 	state = tg_inherited(parent_word);
 	tg_cgroup_of(child, &cgroup);
-	/* A child can be cloned into another control group than its parent's. */
+	/* A child can be cloned into other control groups than its parent's. */
+	elsewhere = bpf_core_field_exists(child->cgroups) &&
+		    BPF_CORE_READ(child, cgroups) != BPF_CORE_READ(parent, cgroups);
 	if (tg_shared.policy.watch_cgroups && !(state & TG_FOLLOW) &&
-	    ((state & TG_STATE_MASK) == TG_UNDECIDED || BPF_CORE_READ(child, cgroups) != BPF_CORE_READ(parent, cgroups)))
+	    ((state & TG_STATE_MASK) == TG_UNDECIDED || elsewhere))
 		state = tg_state_in(&cgroup);
 	process.word = tg_new_word(state);
 	if (!tg_enter(key, &process, BPF_ANY))
@@ -86,7 +89,8 @@ int BPF_PROG(tg_fork, struct task_struct *parent, struct task_struct *child)
 	tg_fill_event(event, TG_EVENT_FORK, key, &process);
 	event->parent = tg_parent_of(child);
 	event->parent_word = parent_word;
-	event->cgroup = cgroup;
+	if (elsewhere)
+		event->cgroup = cgroup;
 	BPF_CORE_READ_STR_INTO(&event->comm, child, comm);
 	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
 	return 0;

@@ -53,7 +53,8 @@ pub struct Event {
     pub parent: Pid,
     /// Its leader's name; empty where an event does not tell it.
     pub comm: Box<str>,
-    /// The control group by which its container is told; where an event tells it and there is one.
+    /// The control group by which its container is told, if it is in one, as exec and a move tell it; a fork, if the child is
+    /// not in all the groups of its parent.
     pub cgroup: Option<ControlGroup>,
     /// When it happened: CLOCK_MONOTONIC, in nanoseconds.
     pub time_ns: u64,

@@ -93,14 +93,23 @@ fn what_could_be_otherwise_is_left_to_user_space() -> Result<()> {
     Ok(())
 }
 
+/// Where a hierarchy can be mounted, by its controllers as `/proc/PID/cgroup` names them: one without any is called by its name,
+/// that of version 2 has neither.
+fn roots_of(controllers: &str) -> [String; 2] {
+    let directory = match controllers.strip_prefix("name=").unwrap_or(controllers) {
+        "" => "unified",
+        named => named,
+    };
+    [format!("/sys/fs/cgroup/{directory}"), "/sys/fs/cgroup".into()]
+}
+
 /// A shell that puts itself into the control groups of another process and becomes a program.
 fn command_beside(pid: u32, program: &Path) -> Result<Command> {
     let mut script = String::new();
     for line in fs::read_to_string(format!("/proc/{pid}/cgroup"))?.lines() {
         let mut fields = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
-        let hierarchy = if controllers.is_empty() { "unified" } else { controllers };
-        for root in [format!("/sys/fs/cgroup/{hierarchy}"), "/sys/fs/cgroup".into()] {
+        for root in roots_of(controllers) {
             let procs = PathBuf::from(format!("{root}{path}/cgroup.procs"));
             if path != "/" && procs.exists() {
                 script.push_str(&format!("echo $$ > {}; ", procs.display()));
@@ -150,8 +159,7 @@ fn who_leaves_a_container_is_decided_on_anew() -> Result<()> {
     let mut moved = 0;
     for line in fs::read_to_string(format!("/proc/{}/cgroup", container.pid()))?.lines() {
         let controllers = line.split(':').nth(1).unwrap_or_default();
-        let root = if controllers.is_empty() { "unified" } else { controllers };
-        for root in [format!("/sys/fs/cgroup/{root}"), "/sys/fs/cgroup".into()] {
+        for root in roots_of(controllers) {
             moved +=
                 usize::from(fs::write(format!("{root}/cgroup.procs"), container.pid().to_string()).is_ok());
         }

@@ -52,6 +52,11 @@ impl KernelPolicy {
         if self.full == selector.is_full() { Ok(()) } else { self.replace(selector, decider) }
     }
 
+    /// Groups that are surely those of containers.
+    pub(crate) fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
     /// A scan has found these, and no others.
     pub(crate) fn set_groups(
         &mut self,

@@ -312,7 +312,9 @@ impl Owner {
                 }
                 EventKind::Renamed | EventKind::Exited => {}
             }
-            if let Some(event) = observation::of_event(event, &self.selector, self.asked) {
+            if let Some(event) =
+                observation::of_event(event, &self.selector, self.asked, self.policy.groups())
+            {
                 self.selector.handle(event, &mut out);
             }
         }

@@ -1,9 +1,11 @@
 //! What is known of a process when the kernel tells of it: its own words, completed from /proc where they are too long.
 
+use super::kernel_policy::Groups;
 use crate::containers::{Containers, container_of};
 use crate::pods::{pod_again, pod_of};
+use std::sync::Arc;
 use telegen_bpf::{Event, EventKind, Scanned, State};
-use telegen_model::{PodFacts, ProcessFacts};
+use telegen_model::{Container, PodFacts, ProcessFacts};
 use telegen_process::ProcFs;
 use telegen_rules::RuleSet;
 use telegen_select::{Observed, Selector, Standing};
@@ -27,9 +29,16 @@ impl Asked {
     }
 }
 
-/// What an event means to the selection; `None` for what it has no use for.
-pub(super) fn of_event(event: Event, selector: &Selector, asked: Asked) -> Option<telegen_select::Event> {
+/// What an event means to the selection; `None` for what it has no use for. Groups that are surely those of containers tell where
+/// a process was that has gone.
+pub(super) fn of_event(
+    event: Event,
+    selector: &Selector,
+    asked: Asked,
+    groups: &Groups,
+) -> Option<telegen_select::Event> {
     let token = event.token;
+    let group = event.cgroup.and_then(|group| groups.get(&group));
     Some(match event.kind {
         EventKind::Forked { parent } => {
             let before = selector.facts(parent).cloned();
@@ -38,8 +47,9 @@ pub(super) fn of_event(event: Event, selector: &Selector, asked: Asked) -> Optio
                 None => (None, None),
             };
             let mut child = observed(&event, executable, argv0);
-            // A child begins in its parent's control groups; if it is cloned into others, exec or the next scan tells.
-            if let Some(parent) = before {
+            if event.cgroup.is_some() {
+                place(&mut child.facts, before.as_deref(), asked, group);
+            } else if let Some(parent) = before {
                 (child.facts.container, child.facts.pod) = (parent.container.clone(), parent.pod.clone());
             }
             telegen_select::Event::Forked { child, parent }
@@ -48,13 +58,13 @@ pub(super) fn of_event(event: Event, selector: &Selector, asked: Asked) -> Optio
             let before = selector.facts_of(event.process.id).cloned();
             let mut image = observed(&event, executable.clone(), argv0.clone());
             // A runtime has put itself into the container's control group before it becomes its program.
-            place(&mut image.facts, before.as_deref(), asked);
+            place(&mut image.facts, before.as_deref(), asked, group);
             telegen_select::Event::Execed(image)
         }
         EventKind::Moved => {
             let before = selector.facts(token)?.clone();
             let mut facts = (*before).clone();
-            place(&mut facts, Some(&before), asked);
+            place(&mut facts, Some(&before), asked, group);
             let (container, pod) = (facts.container, facts.pod);
             telegen_select::Event::Moved { token, container, pod, standing: standing(event.state) }
         }
@@ -89,15 +99,20 @@ pub(super) fn of_scan(
     Observed { facts, token: scanned.token, key: scanned.key, standing: standing(scanned.state) }
 }
 
-/// Where a process runs now, of which this was known before.
-fn place(facts: &mut ProcessFacts, before: Option<&ProcessFacts>, asked: Asked) {
+/// Where a process runs now, of which this was known before; or, if it has gone, where its control group says that it was.
+fn place(
+    facts: &mut ProcessFacts,
+    before: Option<&ProcessFacts>,
+    asked: Asked,
+    group: Option<&Arc<Container>>,
+) {
     let (container, pod) = match before {
         Some(before) => (before.container.as_ref(), before.pod.clone()),
         None => (None, PodFacts::InNone),
     };
     facts.container = match asked {
         Asked::Nothing => container.cloned(),
-        Asked::Container | Asked::Pod => container_of(facts.key.id.pid, container),
+        Asked::Container | Asked::Pod => container_of(facts.key.id.pid, group.or(container)),
     };
     facts.pod = if asked == Asked::Pod { pod_of(facts, &pod) } else { pod };
 }
