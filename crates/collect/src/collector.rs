@@ -137,6 +137,13 @@ impl Collector {
         self.images.entry(id).or_default().image = Some(image);
     }
 
+    /// Something else is known of an image: the samples of the interval are labelled with it.
+    pub fn set_facts(&mut self, id: Token, facts: Arc<ProcessFacts>) {
+        if let Some(image) = self.images.get_mut(&id).and_then(|known| known.image.as_mut()) {
+            image.facts = facts;
+        }
+    }
+
     /// The first tick of an image is under way, or it has mapped or unmapped code: its mappings are read while they
     /// are there.
     pub fn read_mappings(&mut self, id: Token, now: Instant) {

@@ -25,6 +25,6 @@ pub use collector::{CodeChange, Collector, Losses, MappedCode};
 pub use generated_range::GeneratedRange;
 pub use interval::{Frame, Interval, Marker, Row};
 pub use module::{Module, ModuleFile};
-pub use profile::{AssemblerFigures, ExtraLabels, ProfileAssembler};
+pub use profile::{AssemblerFigures, ProfileAssembler, SampleLabels};
 pub use stack_table::{Flaws, Tick};
 pub use target::{TargetFacts, Targets};

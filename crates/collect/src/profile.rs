@@ -10,13 +10,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use telegen_model::{
-    FileOffset, Function, LabelSetId, LabelValue, Line, Location, LocationId, LocationKind, Mapping, Profile,
-    ProfileBuilder, ProfileKind, StackId, StringId, base_name,
+    FileOffset, Function, LabelSetId, LabelValue, Line, Location, LocationId, LocationKind, Mapping, Pod,
+    ProcessFacts, Profile, ProfileBuilder, ProfileKind, StackId, StringId, WorkloadKind, base_name,
 };
 use telegen_symbolize::{Budget, KernelSymbols, Place, Source, SourceFrame, Symbolizer};
 
-/// Labels that every sample gets beside those of its process: `host.name`, `external_labels`.
-pub type ExtraLabels = BTreeMap<String, String>;
+/// What samples are labelled with, beside what is always known of a process.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SampleLabels {
+    /// On every sample: `host.name`, `external_labels`.
+    pub common: BTreeMap<String, String>,
+    /// Labels of the process's pod, by their names, which are carried along as `k8s.pod.label.<name>`.
+    pub of_pod: Vec<String>,
+}
 
 /// Where kernel frames belong, as perf calls it.
 const KERNEL: &str = "[kernel.kallsyms]";
@@ -28,7 +34,7 @@ pub struct ProfileAssembler {
     symbolizer: Symbolizer,
     kernel: Option<KernelSymbols>,
     generated: GeneratedCode,
-    labels: ExtraLabels,
+    labels: SampleLabels,
 }
 
 /// What the assembler holds, and what went wrong.
@@ -43,8 +49,8 @@ pub struct AssemblerFigures {
 }
 
 impl ProfileAssembler {
-    /// An assembler that puts `labels` on every sample, and keeps symbols within a budget.
-    pub fn new(labels: ExtraLabels, budget: Budget) -> Self {
+    /// An assembler that labels samples so, and keeps symbols within a budget.
+    pub fn new(labels: SampleLabels, budget: Budget) -> Self {
         let generated = GeneratedCode::default();
         Self { symbolizer: Symbolizer::new(budget), kernel: None, generated, labels }
     }
@@ -67,10 +73,10 @@ impl ProfileAssembler {
             let kernel = self.kernel.get_or_insert_with(read_kernel_symbols);
             assembly.locate_kernel_frames(interval, kernel);
         }
-        let common = assembly.common_labels(&self.labels);
+        let common = assembly.common_labels(&self.labels.common);
         for row in &interval.rows {
             let stack = assembly.stack(row.image, interval.frames_of(row));
-            let labels = assembly.labels(interval, row, &common);
+            let labels = assembly.labels(interval, row, &common, &self.labels.of_pod);
             let period_ns = interval.targets.get(row.target).period_ns(interval.period_ns);
             assembly.builder.add(stack, labels, row.count, row.count.saturating_mul(period_ns));
         }
@@ -221,14 +227,20 @@ impl Assembly {
         self.builder.stack(stack)
     }
 
-    fn common_labels(&mut self, labels: &ExtraLabels) -> Vec<(StringId, LabelValue)> {
+    fn common_labels(&mut self, labels: &BTreeMap<String, String>) -> Vec<(StringId, LabelValue)> {
         let label = |(key, value): (&String, &String)| {
             (self.builder.string(key), LabelValue::Text(self.builder.string(value)))
         };
         labels.iter().map(label).collect()
     }
 
-    fn labels(&mut self, interval: &Interval, row: &Row, common: &[(StringId, LabelValue)]) -> LabelSetId {
+    fn labels(
+        &mut self,
+        interval: &Interval,
+        row: &Row,
+        common: &[(StringId, LabelValue)],
+        of_pod: &[String],
+    ) -> LabelSetId {
         let facts = &interval.images[row.image as usize];
         let name_end = row.thread_name.iter().position(|&byte| byte == 0).unwrap_or(row.thread_name.len());
         let thread_name = String::from_utf8_lossy(&row.thread_name[..name_end]);
@@ -243,11 +255,44 @@ impl Assembly {
         text("process.executable.path", facts.executable.as_deref().unwrap_or_default());
         text("thread.name", &thread_name);
         text("container.id", facts.container.as_ref().map_or("", |container| container.id.as_str()));
-        text("service.name", name);
+        if let Some(pod) = facts.pod.pod() {
+            pod_labels(pod, facts.pod.container(), of_pod, &mut text);
+        }
+        text("service.name", service_name(facts));
         text("target", &interval.targets.get(row.target).name);
         labels.push((self.builder.string("process.pid"), LabelValue::Number(facts.key.id.pid.0.into())));
         labels.push((self.builder.string("thread.id"), LabelValue::Number(row.tid.0.into())));
         self.builder.label_set(labels)
+    }
+}
+
+/// Labels of the pod that a process runs in: OpenTelemetry's names, `k8s` of its semantic conventions.
+fn pod_labels(pod: &Pod, container: Option<&Arc<str>>, wanted: &[String], text: &mut impl FnMut(&str, &str)) {
+    text("k8s.namespace.name", pod.namespace.as_deref().unwrap_or_default());
+    text("k8s.pod.name", pod.name.as_deref().unwrap_or_default());
+    text("k8s.pod.uid", &pod.uid);
+    text("k8s.container.name", container.map_or("", |name| name));
+    let Some(details) = &pod.details else { return };
+    text("k8s.node.name", &details.node);
+    let workload = &details.workload;
+    if workload.kind != WorkloadKind::Pod {
+        text(&format!("k8s.{}.name", workload.kind.name().to_ascii_lowercase()), &workload.name);
+    }
+    for name in wanted {
+        if let Some(value) = details.labels.get(name.as_str()) {
+            text(&format!("k8s.pod.label.{name}"), value);
+        }
+    }
+}
+
+/// What a service is called: by its pod's label, by what the pod is there for, or by its executable.
+fn service_name(facts: &ProcessFacts) -> &str {
+    let details = facts.pod.pod().and_then(|pod| pod.details.as_ref());
+    let label = details.and_then(|details| details.labels.get("app.kubernetes.io/name"));
+    match (label, details) {
+        (Some(label), _) if !label.is_empty() => label,
+        (_, Some(details)) => &details.workload.name,
+        (_, None) => facts.display_name(),
     }
 }
 

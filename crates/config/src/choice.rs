@@ -79,6 +79,22 @@ choices! {
         /// `"false"` takes it out, `"true"` puts it in unless it is excluded.
         Both = "both",
     }
+    /// Whether Kubernetes is asked for pods.
+    KubernetesUse {
+        /// If telegen runs in a pod that has a service account.
+        Auto = "auto",
+        /// It is.
+        On = "true",
+        /// It is not.
+        Off = "false",
+    }
+    /// Who is asked for the pods of this node.
+    PodSource {
+        /// The API server.
+        Api = "api",
+        /// The node's kubelet.
+        Kubelet = "kubelet",
+    }
     /// The least important lines that are logged.
     LogLevel {
         /// What has failed.

@@ -1,6 +1,8 @@
 //! The configuration as the rest of the program sees it: values, not text.
 
-use crate::{CoreShare, CpuEvent, LogFormat, LogLevel, PodAnnotations, Rules, Target};
+use crate::{
+    CoreShare, CpuEvent, KubernetesUse, LogFormat, LogLevel, PodAnnotations, PodSource, Rules, Target,
+};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -28,6 +30,10 @@ pub struct Config {
     pub pod_annotations: PodAnnotations,
     /// Labels for every sample.
     pub external_labels: BTreeMap<String, String>,
+    /// Labels of pods, by their names, that the samples of their processes carry along.
+    pub pod_labels: Vec<String>,
+    /// Who is asked for pods.
+    pub kubernetes: Kubernetes,
     /// What is listened at.
     pub server: Server,
     /// Where profiles go.
@@ -47,6 +53,34 @@ pub struct Cpu {
     pub sample_hz: u32,
     /// What ticks.
     pub event: CpuEvent,
+}
+
+/// Who is asked for pods, and how.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kubernetes {
+    /// Whether anybody is.
+    pub enabled: KubernetesUse,
+    /// The name of this node; `$NODE_NAME` without it.
+    pub node_name: Option<String>,
+    /// Who is asked.
+    pub source: PodSource,
+    /// A kubeconfig by which the API server is reached; `$KUBECONFIG`, else the pod's service account, without it.
+    pub kubeconfig: Option<PathBuf>,
+    /// How the kubelet is reached.
+    pub kubelet: Kubelet,
+}
+
+/// How the kubelet is reached.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Kubelet {
+    /// Where it listens; `https://$HOST_IP:10250` without it.
+    pub url: Option<String>,
+    /// What its certificate is checked against; the cluster's authority without it.
+    pub ca_file: Option<PathBuf>,
+    /// The token that is shown to it; the pod's service account's without it.
+    pub token_file: Option<PathBuf>,
+    /// Whether its certificate is not checked.
+    pub insecure: bool,
 }
 
 /// What is listened at.
@@ -135,6 +169,14 @@ impl Default for Config {
             targets: Vec::new(),
             pod_annotations: PodAnnotations::Off,
             external_labels: BTreeMap::new(),
+            pod_labels: Vec::new(),
+            kubernetes: Kubernetes {
+                enabled: KubernetesUse::Auto,
+                node_name: None,
+                source: PodSource::Api,
+                kubeconfig: None,
+                kubelet: Kubelet::default(),
+            },
             server: Server {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9690)),
                 health_listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9691)),

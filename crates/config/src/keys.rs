@@ -9,7 +9,8 @@ use crate::label_rules::LabelRules;
 use crate::setting::{Checked, Labels, ListOf, Optional, Place, Setting, Single};
 use crate::target_list::TargetList;
 use crate::value::{
-    Address, CpuShare, Directory, Flag, Integer, Moment, PidNumber, Size, Text, Time, Unbuilt, Word,
+    Address, CpuShare, Directory, File, Flag, Integer, Moment, PidNumber, Size, Switch, Text, Time, Unbuilt,
+    Word,
 };
 use crate::{Config, CoreShare, Cpu, Target};
 use rule_keys::{CONTAINER_ID, PATTERN, rule_keys};
@@ -117,6 +118,57 @@ static AFTER_RULES: &[Key<Config>] = &[
     ),
     key("external_labels", &Labels(place!(Config; external_labels)), "labels for every sample"),
     key(
+        "pod_labels",
+        &ListOf(Text("the name of a pod label"), place!(Config; pod_labels)),
+        "labels of pods that the samples of their processes carry along, as `k8s.pod.label.<name>`",
+    ),
+    key(
+        "kubernetes.enabled",
+        &Single(Switch, place!(Config; kubernetes.enabled)),
+        "whether Kubernetes is asked for the pods of this node; `auto`: if telegen runs in a pod that has a service account",
+    ),
+    Key {
+        path: "kubernetes.node_name",
+        setting: &Optional(Text("the name of a node"), place!(Config; kubernetes.node_name)),
+        meaning: "the name of this node, as Kubernetes has it",
+        absent: "$NODE_NAME, else this machine's host name unless telegen runs in a pod",
+    },
+    key(
+        "kubernetes.source",
+        &Single(Word(PhantomData), place!(Config; kubernetes.source)),
+        "who is asked: the API server, by one watch, or the kubelet of this node, now and then; the kubelet does not know which \
+         Deployment a ReplicaSet is of, nor which CronJob a Job is of",
+    ),
+    Key {
+        path: "kubernetes.kubeconfig",
+        setting: &Optional(File, place!(Config; kubernetes.kubeconfig)),
+        meaning: "a kubeconfig whose current context leads to the API server",
+        absent: "$KUBECONFIG, else the service account of the pod",
+    },
+    Key {
+        path: "kubernetes.kubelet.url",
+        setting: &Optional(Text("a URL"), place!(Config; kubernetes.kubelet.url)),
+        meaning: "where the kubelet listens",
+        absent: "https://$HOST_IP:10250, or https://127.0.0.1:10250",
+    },
+    Key {
+        path: "kubernetes.kubelet.ca_file",
+        setting: &Optional(File, place!(Config; kubernetes.kubelet.ca_file)),
+        meaning: "the authority that the kubelet's certificate is checked against",
+        absent: "the cluster's",
+    },
+    Key {
+        path: "kubernetes.kubelet.token_file",
+        setting: &Optional(File, place!(Config; kubernetes.kubelet.token_file)),
+        meaning: "the token that is shown to the kubelet",
+        absent: "the service account's",
+    },
+    key(
+        "kubernetes.kubelet.insecure",
+        &Single(Flag, place!(Config; kubernetes.kubelet.insecure)),
+        "whether the kubelet's certificate is not checked: many sign their own; whoever stands between could name pods at will",
+    ),
+    key(
         "server.listen",
         &Single(Address, place!(Config; server.listen)),
         "where people and their tools find `/api/v1/targets`; a loopback address unless `server.insecure` is `true`",
@@ -209,17 +261,8 @@ pub(crate) static TARGET: Table<Target> =
     Table { groups: &[TARGET_NAME, rule_keys!(Target, "", rules), TARGET_SETTINGS], later: &[] };
 
 /// Keys and sections that are documented, but whose part this version does not have.
-static LATER: &[&str] = &[
-    "pod_labels",
-    "kubernetes",
-    "symbols",
-    "java",
-    "server.tls",
-    "server.token_file",
-    "store",
-    "export.pyroscope",
-    "export.otlp",
-];
+static LATER: &[&str] =
+    &["symbols", "java", "server.tls", "server.token_file", "store", "export.pyroscope", "export.otlp"];
 
 /// A key that the Go agent had.
 pub(crate) struct Renamed {

@@ -35,8 +35,8 @@ mod target_list;
 mod value;
 mod yaml;
 
-pub use choice::{CpuEvent, LogFormat, LogLevel, Match, PodAnnotations};
-pub use config::{Config, Cpu, Export, Files, Limits, Log, Server};
+pub use choice::{CpuEvent, KubernetesUse, LogFormat, LogLevel, Match, PodAnnotations, PodSource};
+pub use config::{Config, Cpu, Export, Files, Kubelet, Kubernetes, Limits, Log, Server};
 pub use core_share::CoreShare;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use duration::{format_duration, parse_duration};

@@ -112,6 +112,12 @@ impl Rules {
     /// Pids that a process can have: the kernel's `PID_MAX_LIMIT` is 2²² (proc_sys_kernel(5)).
     pub const PIDS: RangeInclusive<u32> = 1..=1 << 22;
 
+    /// Whether there is a rule on what owns the owner of a pod: a Deployment, or a CronJob.
+    pub fn needs_owners_of_owners(&self) -> bool {
+        let lists = [&self.deployments, &self.cronjobs, &self.exclude_deployments, &self.exclude_cronjobs];
+        lists.iter().any(|list| !list.is_empty())
+    }
+
     /// Whether any include is configured.
     pub fn has_includes(&self) -> bool {
         self.pid.is_some()

@@ -4,7 +4,7 @@ use crate::choice::Named;
 use crate::quote::quoted;
 use crate::source::{Span, shown};
 use crate::yaml::{Node, ScalarKind, Value};
-use crate::{CoreShare, Error, Rules, format_duration, format_moment, format_size};
+use crate::{CoreShare, Error, KubernetesUse, Rules, format_duration, format_moment, format_size};
 use crate::{parse_duration, parse_moment, parse_size};
 use std::marker::PhantomData;
 use std::net::SocketAddr;
@@ -98,6 +98,12 @@ pub(crate) struct Address;
 
 /// A directory.
 pub(crate) struct Directory;
+
+/// A file.
+pub(crate) struct File;
+
+/// `true`, `false`, or `auto`.
+pub(crate) struct Switch;
 
 /// A process id.
 pub(crate) struct PidNumber;
@@ -297,15 +303,57 @@ impl Type for Directory {
     }
 
     fn read(&self, node: &Node<'_>) -> Result<PathBuf, Fault> {
-        let path = Text("the path of a directory").read(node)?;
-        if path.contains('\0') {
-            return Err(Fault::outside(node, &self.expected(), "no path can be: it holds a NUL"));
-        }
-        Ok(PathBuf::from(path))
+        path(node, "the path of a directory")
     }
 
     fn write(&self, value: &PathBuf) -> String {
         quoted(&value.to_string_lossy())
+    }
+}
+
+impl Type for File {
+    type Value = PathBuf;
+
+    fn expected(&self) -> String {
+        "the path of a file".into()
+    }
+
+    fn read(&self, node: &Node<'_>) -> Result<PathBuf, Fault> {
+        path(node, "the path of a file")
+    }
+
+    fn write(&self, value: &PathBuf) -> String {
+        quoted(&value.to_string_lossy())
+    }
+}
+
+fn path(node: &Node<'_>, expected: &'static str) -> Result<PathBuf, Fault> {
+    let path = Text(expected).read(node)?;
+    if path.contains('\0') {
+        return Err(Fault::outside(node, expected, "no path can be: it holds a NUL"));
+    }
+    Ok(PathBuf::from(path))
+}
+
+impl Type for Switch {
+    type Value = KubernetesUse;
+
+    fn expected(&self) -> String {
+        "`auto`, `true` or `false`".into()
+    }
+
+    fn read(&self, node: &Node<'_>) -> Result<KubernetesUse, Fault> {
+        match &node.value {
+            Value::Scalar(scalar) if scalar.text == "auto" => Ok(KubernetesUse::Auto),
+            Value::Scalar(scalar) if scalar.kind() == ScalarKind::Boolean => {
+                Flag.read(node).map(|on| if on { KubernetesUse::On } else { KubernetesUse::Off })
+            }
+            _ => Err(self.wrong(node, None)),
+        }
+    }
+
+    fn write(&self, value: &KubernetesUse) -> String {
+        value.name().to_owned()
     }
 }
 

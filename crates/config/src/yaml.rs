@@ -106,6 +106,8 @@ pub(crate) fn plain_kind(text: &str) -> ScalarKind {
 /// The one document of a file, or `None` if the file is empty or, as `found` then says, no YAML.
 pub(crate) fn parse<'a>(source: &Source<'a>, found: &mut Collector) -> Option<Node<'a>> {
     let options = granit_parser::options! {
+        // Others in the same program may want them, and so bring them.
+        emit_comments: false,
         emit_unresolved_aliases: true,
         emit_anchor_events: true,
         flow_nesting_limit: DEEPEST,

@@ -68,6 +68,13 @@ pub enum Event {
         /// What the kernel does with its ticks since.
         standing: Standing,
     },
+    /// Something else is known now of the pod that a process runs in.
+    PodChanged {
+        /// The process.
+        token: Token,
+        /// What is known.
+        pod: PodFacts,
+    },
     /// A process's last thread has exited.
     Exited {
         /// The process.
@@ -113,6 +120,13 @@ pub enum Operation {
         facts: Arc<ProcessFacts>,
         /// Why.
         decision: Decision,
+    },
+    /// Something else is known of a target, which stays the same one.
+    Facts {
+        /// Which program image of it.
+        token: Token,
+        /// What is known of it.
+        facts: Arc<ProcessFacts>,
     },
     /// A target is one no more: it has exited, runs another program, or does not match any more.
     End {

@@ -129,6 +129,16 @@ impl Selector {
         self.facts(*self.current.get(&id.pid)?).filter(|facts| facts.key.id == id)
     }
 
+    /// The program images that run in a container, by the uid of its pod.
+    pub fn in_pods(&self, is_one: impl Fn(&str) -> bool) -> Vec<(Token, Arc<ProcessFacts>)> {
+        let in_one = |process: &Process| {
+            let container = process.facts.container.as_deref();
+            container.and_then(|container| container.pod_uid.as_deref()).is_some_and(&is_one)
+        };
+        let found = self.processes.iter().filter(|(_, process)| in_one(process));
+        found.map(|(&token, process)| (token, process.facts.clone())).collect()
+    }
+
     /// Names the targets of the rules that it was made with; to be called before anything has happened.
     pub fn name_targets(&mut self, out: &mut Vec<Operation>) {
         let settings = settings_of(&self.rules, self.rates);
@@ -164,6 +174,7 @@ impl Selector {
             Event::Moved { token, container, pod, standing } => {
                 self.move_to(token, (container, pod), standing, out);
             }
+            Event::PodChanged { token, pod } => self.change_pod(token, pod, out),
             Event::Exited { token } => self.exit(token, out),
         }
         self.admit_refused(out);
@@ -248,11 +259,32 @@ impl Selector {
     ) {
         let Some(process) = self.processes.get_mut(&token) else { return };
         process.standing = standing;
-        if process.facts.container != container || process.facts.pod != pod {
-            let facts = Arc::make_mut(&mut process.facts);
-            (facts.container, facts.pod) = (container, pod);
+        if process.facts.container == container && process.facts.pod == pod {
+            self.decide(token, out);
+            return;
         }
+        let facts = Arc::make_mut(&mut process.facts);
+        (facts.container, facts.pod) = (container, pod);
+        self.decide_with_other_facts(token, out);
+    }
+
+    fn change_pod(&mut self, token: Token, pod: PodFacts, out: &mut Vec<Operation>) {
+        let Some(process) = self.processes.get_mut(&token) else { return };
+        if process.facts.pod == pod {
+            return;
+        }
+        Arc::make_mut(&mut process.facts).pod = pod;
+        self.decide_with_other_facts(token, out);
+    }
+
+    /// Decides on a process of which something else is known than before, and says so if it is a target as before.
+    fn decide_with_other_facts(&mut self, token: Token, out: &mut Vec<Operation>) {
+        let Some(process) = self.processes.get(&token) else { return };
+        let (was_target, facts) = (process.decision.is_profile(), process.facts.clone());
         self.decide(token, out);
+        if was_target && self.processes.get(&token).is_some_and(|process| process.decision.is_profile()) {
+            out.push(Operation::Facts { token, facts });
+        }
     }
 
     fn exit(&mut self, token: Token, out: &mut Vec<Operation>) {

@@ -118,7 +118,7 @@ impl Agent {
             self.state.set_disabled();
             return Ok(());
         }
-        let options = self.settings.engine_options();
+        let options = self.settings.engine_options()?;
         if self.profiler.as_ref().is_some_and(|profiler| profiler.options.differ_in_targets_only(&options)) {
             return self.apply_while_running(options);
         }

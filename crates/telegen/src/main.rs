@@ -12,6 +12,7 @@ mod engine;
 mod failure;
 mod governor;
 mod http;
+mod kubernetes_metrics;
 mod limit_metrics;
 mod logging;
 mod manual;

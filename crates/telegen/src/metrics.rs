@@ -1,5 +1,6 @@
 //! What telegen says of itself, for scrapers.
 
+use crate::kubernetes_metrics::KubernetesMetrics;
 use crate::limit_metrics::LimitMetrics;
 use crate::output::shown;
 use crate::process_metrics::ProcessMetrics;
@@ -141,6 +142,7 @@ pub(crate) struct Metrics {
     unopened_files: Counter,
     pub(crate) unwind: UnwindMetrics,
     pub(crate) limits: LimitMetrics,
+    pub(crate) kubernetes: KubernetesMetrics,
     pub(crate) watches: WatchMetrics,
     reloads: Family<OutcomeLabel, Counter>,
     last_reload_successful: Gauge,
@@ -175,6 +177,7 @@ impl Metrics {
             unopened_files: Counter::default(),
             unwind: UnwindMetrics::default(),
             limits: LimitMetrics::default(),
+            kubernetes: KubernetesMetrics::default(),
             watches: WatchMetrics::default(),
             reloads: Family::default(),
             last_reload_successful: Gauge::default(),
@@ -304,6 +307,7 @@ impl Metrics {
         );
         self.unwind.register(profiler);
         self.limits.register(profiler);
+        self.kubernetes.register(profiler);
         self.watches.register(profiler);
         profiler.register("config_reloads", "Configurations read, by how it went", self.reloads.clone());
         profiler.register(

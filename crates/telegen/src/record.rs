@@ -5,6 +5,7 @@ use crate::engine::{Engine, EngineOptions, HOUSEKEEPING_INTERVAL};
 use crate::failure::{Failure, Status};
 use crate::metrics::Metrics;
 use crate::output::{ProgressLine, grouped, print, say, shown};
+use crate::pods::PATIENCE;
 use crate::privileges::{self, Role};
 use crate::signals::Signals;
 use crate::targets::nothing_matched;
@@ -133,15 +134,25 @@ impl Recording {
 
     /// Makes sure that there is something to record.
     fn find_targets(&mut self, options: &RecordOptions) -> Result<(), Failure> {
-        if self.engine.first_summary().matched > 0 {
+        if options.rules.needs_pod()
+            && let Some(kubernetes) = self.engine.kubernetes()
+            && let Err(missing) = kubernetes.wait(PATIENCE)
+        {
+            return Err(Failure::message(Status::Failed, format!("there are rules on pods; {missing}")));
+        }
+        if self.engine.selection().counts().1 > 0 {
             return Ok(());
         }
         if options.patience == Patience::None {
-            return Err(nothing_matched(&options.rules, &options.flags));
+            return Err(nothing_matched(&options.rules, options.engine.kubernetes.clone(), &options.flags));
         }
         while self.engine.selection().counts().1 == 0 {
             if self.signals.end() {
-                return Err(nothing_matched(&options.rules, &options.flags));
+                return Err(nothing_matched(
+                    &options.rules,
+                    options.engine.kubernetes.clone(),
+                    &options.flags,
+                ));
             }
             self.progress.show("waiting for a process that matches …");
             std::thread::sleep(TICK);

@@ -103,7 +103,7 @@ fn record(args: RecordArgs) -> Result<u8, Failure> {
     if !args.command.is_empty() {
         settings.rules = RuleSet::nothing();
     }
-    let mut engine = settings.engine_options();
+    let mut engine = settings.engine_options()?;
     engine.rates = Rates { default_hz: args.frequency, clock_hz: args.frequency };
     engine.kernel_stacks &= !args.no_kernel_stacks;
     engine.clock = match args.event {
@@ -176,10 +176,11 @@ fn list_targets(args: &TargetsArgs) -> Result<(), Failure> {
         ListOutput::Json => ListFormat::Json,
     };
     let options = ListOptions { format, all: args.all, explain: args.explain };
+    let engine = settings.engine_options()?;
     if args.watch {
-        return targets::watch::run(&settings.rules, settings.engine_options().max_targets, options);
+        return targets::watch::run(&settings.rules, engine.max_targets, engine.kubernetes, options);
     }
-    targets::run(&settings.rules, options)
+    targets::run(&settings.rules, engine.kubernetes, options)
 }
 
 fn check_config(files: &[PathBuf]) -> Result<(), Failure> {

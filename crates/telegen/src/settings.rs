@@ -1,23 +1,23 @@
 //! From files and flags to what the profiler runs with.
 
+mod kubernetes;
+
 use crate::engine::EngineOptions;
 use crate::failure::{Failure, Status};
 use crate::governor::memory_limit;
 use crate::output::say;
 use crate::targeting::targeting;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 use telegen_bpf::Clock;
-use telegen_collect::ExtraLabels;
+use telegen_collect::SampleLabels;
 use telegen_config::{Config, CpuEvent, Loaded, Rules};
 use telegen_rules::{RuleError, RuleSet, TargetId, Warning};
 use telegen_select::Rates;
 
 /// Where the configuration is if nothing else is said.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/telegen/profiler/config.yaml";
-
-const NO_SOURCE: &str = "warning: there are rules on workloads, labels or annotations of pods, and this version has no Kubernetes \
-                         source to learn them from: such rules match nothing, and what they should exclude is not excluded";
 
 /// A configuration with its rules compiled.
 pub(crate) struct Settings {
@@ -61,8 +61,8 @@ impl Settings {
             let sources = &self.loaded.sources;
             sources.warning_at(&place_of(&warning), None, warning.to_string()).to_string()
         });
-        let unknown = self.rules.needs_pod_details().then(|| NO_SOURCE.to_owned());
-        config.chain(rules).chain(unknown).collect()
+        let pods = kubernetes::warning(self.config(), &self.rules);
+        config.chain(rules).chain(pods).collect()
     }
 
     /// Says the warnings on standard error.
@@ -73,9 +73,11 @@ impl Settings {
     }
 
     /// What the profiler runs with.
-    pub(crate) fn engine_options(&self) -> EngineOptions {
+    ///
+    /// Fails if the configuration asks for something that is missing around it.
+    pub(crate) fn engine_options(&self) -> Result<EngineOptions, Failure> {
         let config = self.config();
-        EngineOptions {
+        Ok(EngineOptions {
             clock: match config.cpu.event {
                 CpuEvent::CpuClock => Clock::CpuClock,
                 CpuEvent::Cycles => Clock::Cycles,
@@ -86,7 +88,8 @@ impl Settings {
             max_targets: config.limits.max_targets as usize,
             memory_bytes: memory_limit(config.limits.memory_bytes),
             labels: labels(config),
-        }
+            kubernetes: kubernetes::options(&config.kubernetes)?,
+        })
     }
 }
 
@@ -101,11 +104,11 @@ pub(crate) fn config_file(given: Option<&Path>) -> Option<&Path> {
     given.or_else(|| Some(Path::new(DEFAULT_CONFIG)).filter(|path| path.exists()))
 }
 
-fn labels(config: &Config) -> ExtraLabels {
+fn labels(config: &Config) -> SampleLabels {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let mut labels = ExtraLabels::from([("host.name".to_owned(), host)]);
-    labels.extend(config.external_labels.clone());
-    labels
+    let mut common = BTreeMap::from([("host.name".to_owned(), host)]);
+    common.extend(config.external_labels.clone());
+    SampleLabels { common, of_pod: config.pod_labels.clone() }
 }
 
 fn compile(loaded: &Loaded) -> Result<RuleSet, Failure> {

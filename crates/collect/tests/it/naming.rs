@@ -1,11 +1,11 @@
 use crate::{DEFAULT, PERIOD_NS, TOKEN, collector, facts_of, landmark, tick};
 use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
-use telegen_collect::{ExtraLabels, ProfileAssembler};
+use telegen_collect::{ProfileAssembler, SampleLabels};
 use telegen_model::{LabelValue, Profile};
 use telegen_symbolize::Budget;
 
-fn profile(labels: ExtraLabels) -> Profile {
+fn profile(labels: SampleLabels) -> Profile {
     let mut collector = collector();
     collector.start(TOKEN, facts_of(std::process::id()), None);
     collector.record(TOKEN, DEFAULT, &tick(&[landmark(), landmark() + 1, 0x10], &[]));
@@ -25,7 +25,7 @@ fn labels(profile: &Profile) -> BTreeMap<String, String> {
 
 #[test]
 fn a_function_of_this_program_is_found_with_file_and_line() {
-    let profile = profile(ExtraLabels::new());
+    let profile = profile(SampleLabels::default());
     let stack = &profile.stacks[profile.samples[0].stack.0 as usize];
     let names: Vec<&str> = stack.iter().map(|&location| profile.leaf_name(location)).collect();
     assert_eq!(names, ["it::landmark", "it::landmark", "[unwinding failed]"]);
@@ -39,14 +39,15 @@ fn a_function_of_this_program_is_found_with_file_and_line() {
 
 #[test]
 fn values_are_counts_and_nanoseconds() {
-    let profile = profile(ExtraLabels::new());
+    let profile = profile(SampleLabels::default());
     assert_eq!(profile.samples.len(), 1);
     assert_eq!((profile.samples[0].count, profile.samples[0].value), (2, 2 * PERIOD_NS));
 }
 
 #[test]
 fn samples_say_whose_they_are() {
-    let extra = ExtraLabels::from([("cluster".to_owned(), "east".to_owned())]);
+    let common = BTreeMap::from([("cluster".to_owned(), "east".to_owned())]);
+    let extra = SampleLabels { common, ..SampleLabels::default() };
     let labels = labels(&profile(extra));
     let own = std::env::current_exe().expect("this program");
     let name = own.file_name().expect("a name").to_string_lossy().into_owned();

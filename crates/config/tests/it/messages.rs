@@ -103,7 +103,7 @@ fn bad_durations_and_sizes() {
 #[test]
 fn keys_that_are_not_there_yet() {
     assert_snapshot!(message(
-        "profiler:\n  kubernetes: {enabled: true}\n  server: {token_file: /run/token}\n  pod_label: [x]\n"
+        "profiler:\n  java: {perf_map: true}\n  store: {path: /var/lib}\n  pod_label: [x]\n"
     ));
 }
 

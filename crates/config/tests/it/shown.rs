@@ -2,10 +2,11 @@
 
 use proptest::prelude::*;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use telegen_config::{
-    Config, CoreShare, Cpu, CpuEvent, Export, Files, LabelRule, Limits, Log, LogFormat, LogLevel, Match,
-    PodAnnotations, Rules, Server, Target, parse,
+    Config, CoreShare, Cpu, CpuEvent, Export, Files, Kubelet, Kubernetes, KubernetesUse, LabelRule, Limits,
+    Log, LogFormat, LogLevel, Match, PodAnnotations, PodSource, Rules, Server, Target, parse,
 };
 use telegen_model::Pid;
 
@@ -118,23 +119,42 @@ fn duration() -> impl Strategy<Value = Duration> {
         .prop_map(|(seconds, nanoseconds)| Duration::new(seconds, nanoseconds))
 }
 
+fn path() -> impl Strategy<Value = PathBuf> {
+    text().prop_filter("paths have no NUL", |text| !text.contains('\0')).prop_map(Into::into)
+}
+
+fn kubernetes() -> impl Strategy<Value = Kubernetes> {
+    let enabled = prop::sample::select(KubernetesUse::NAMES.to_vec());
+    let source = prop_oneof![Just(PodSource::Api), Just(PodSource::Kubelet)];
+    let paths = [prop::option::of(path()), prop::option::of(path()), prop::option::of(path())];
+    let texts = (prop::option::of(text()), prop::option::of(text()));
+    (enabled, source, paths, texts, any::<bool>()).prop_map(
+        |(enabled, source, [kubeconfig, ca_file, token_file], (node_name, url), insecure)| Kubernetes {
+            enabled: KubernetesUse::from_name(enabled).expect("its own name"),
+            node_name,
+            source,
+            kubeconfig,
+            kubelet: Kubelet { url, ca_file, token_file, insecure },
+        },
+    )
+}
+
 fn config() -> impl Strategy<Value = Config> {
     let flags = any::<[bool; 4]>();
     let cpu = (Cpu::SAMPLE_HZ, prop_oneof![Just(CpuEvent::CpuClock), Just(CpuEvent::Cycles)]);
-    let directory = prop::option::of(text().prop_filter("paths have no NUL", |text| !text.contains('\0')));
-    let files = (directory, 1_u64 << 10..16 << 40, duration());
+    let files = (prop::option::of(path()), 1_u64 << 10..16 << 40, duration());
     let memory = prop::option::of(32_u64 << 20..=1 << 40);
     let limits = (memory, 1_u32..=10_000, 1_u32..=1_000_000, 1_u32..=512);
     let names = prop::sample::select(LogLevel::NAMES.to_vec());
     let log = (names, prop_oneof![Just(LogFormat::Text), Just(LogFormat::Json)]);
-    let labels = prop::collection::btree_map(text(), text(), 0..4);
+    let labels = (prop::collection::btree_map(text(), text(), 0..4), texts(), kubernetes());
     let address = any::<SocketAddr>().prop_filter("no flow label, no scope", |address| match address {
         SocketAddr::V4(_) => true,
         SocketAddr::V6(address) => address.flowinfo() == 0,
     });
     let listen = (address.clone(), address);
     (flags, duration(), cpu, targeting(), labels, listen, files, limits, log).prop_map(
-        |(flags, collection_interval, cpu, rules, external_labels, listen, files, limits, log)| Config {
+        |(flags, collection_interval, cpu, rules, labels, listen, files, limits, log)| Config {
             enabled: flags[0],
             collection_interval,
             cpu: Cpu { enabled: flags[1], sample_hz: cpu.0, event: cpu.1 },
@@ -143,15 +163,11 @@ fn config() -> impl Strategy<Value = Config> {
             rules: rules.0,
             targets: rules.1,
             pod_annotations: rules.2,
-            external_labels,
+            external_labels: labels.0,
+            pod_labels: labels.1,
+            kubernetes: labels.2,
             server: Server { listen: listen.0, health_listen: listen.1, insecure: true },
-            export: Export {
-                files: Files {
-                    directory: files.0.map(Into::into),
-                    max_size_bytes: files.1,
-                    max_age: files.2,
-                },
-            },
+            export: Export { files: Files { directory: files.0, max_size_bytes: files.1, max_age: files.2 } },
             limits: Limits {
                 memory_bytes: limits.0,
                 cpu: CoreShare::from_percent(limits.1),

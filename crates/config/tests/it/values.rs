@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 use telegen_config::{
-    Config, CpuEvent, LabelRule, Loaded, LogFormat, LogLevel, Match, PodAnnotations, Rules, Target, parse,
-    parse_moment, reference,
+    Config, CpuEvent, Kubelet, Kubernetes, KubernetesUse, LabelRule, Loaded, LogFormat, LogLevel, Match,
+    PodAnnotations, PodSource, Rules, Target, parse, parse_moment, reference,
 };
 use telegen_model::Pid;
 
@@ -53,6 +53,13 @@ fn every_key_reaches_its_field() {
     - /bin/sh
   match: all
   external_labels: {cluster: a, \"k8s.zone\": \"1\"}
+  pod_labels: [app.kubernetes.io/version, tier]
+  kubernetes:
+    enabled: true
+    node_name: node-7
+    source: kubelet
+    kubeconfig: /etc/kubeconfig
+    kubelet: {url: \"https://10.0.0.7:10250\", ca_file: /ca, token_file: /token, insecure: true}
   server: {listen: \"10.0.0.1:2\", health_listen: \"[::1]:1\", insecure: true}
   export: {files: {directory: /var/lib/telegen, max_size: 1GB, max_age: 48h}}
   limits: {max_targets: 7, max_stack_depth: 8}
@@ -72,6 +79,20 @@ fn every_key_reaches_its_field() {
     assert_eq!(config.rules.match_types, Some(Match::All));
     let labels = [("cluster", "a"), ("k8s.zone", "1")].map(|(k, v)| (k.to_owned(), v.to_owned()));
     assert_eq!(config.external_labels, labels.into());
+    assert_eq!(config.pod_labels, ["app.kubernetes.io/version", "tier"]);
+    let kubernetes = Kubernetes {
+        enabled: KubernetesUse::On,
+        node_name: Some("node-7".into()),
+        source: PodSource::Kubelet,
+        kubeconfig: Some("/etc/kubeconfig".into()),
+        kubelet: Kubelet {
+            url: Some("https://10.0.0.7:10250".into()),
+            ca_file: Some("/ca".into()),
+            token_file: Some("/token".into()),
+            insecure: true,
+        },
+    };
+    assert_eq!(config.kubernetes, kubernetes);
     assert_eq!(config.server.listen.to_string(), "10.0.0.1:2");
     assert_eq!(config.server.health_listen.to_string(), "[::1]:1");
     assert!(config.server.insecure);

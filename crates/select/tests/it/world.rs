@@ -111,7 +111,7 @@ impl World {
                     assert!(!self.told_dead.contains(&token.0), "{token} started after its end");
                     assert!(self.started.insert(token.0), "{token} started twice");
                 }
-                Operation::Retarget { token, .. } => {
+                Operation::Retarget { token, .. } | Operation::Facts { token, .. } => {
                     assert!(self.started.contains(&token.0), "{token} has never started");
                 }
                 Operation::End { token } => {

@@ -52,7 +52,8 @@ impl State {
 impl Health for State {
     fn ready(&self) -> Result<(), String> {
         match self.get() {
-            Some(_) => Ok(()),
+            Some(Running::Profiling(observer, _)) => observer.awaited().map_or(Ok(()), Err),
+            Some(Running::Disabled) => Ok(()),
             None => Err("programs are not attached, or the first scan is not done".into()),
         }
     }

@@ -24,6 +24,8 @@ const QUEUE: usize = 4096;
 pub(crate) enum Message {
     /// A program image is a target from now on.
     Start { token: Token, facts: Arc<ProcessFacts>, parent: Option<Token> },
+    /// Something else is known of a target.
+    Facts { token: Token, facts: Arc<ProcessFacts> },
     /// What samples of this number are of from now on; there have been none yet.
     Target(TargetNumber, TargetFacts),
     /// Its first sample is under way, or it has mapped or unmapped code.
@@ -172,6 +174,9 @@ impl Loop<'_> {
             match self.inbox.take() {
                 Ok(Message::Start { token, facts, parent }) => {
                     self.collector.borrow_mut().start(token, facts, parent);
+                }
+                Ok(Message::Facts { token, facts }) => {
+                    self.collector.borrow_mut().set_facts(token, facts);
                 }
                 Ok(Message::Target(number, facts)) => self.collector.borrow_mut().set_target(number, facts),
                 Ok(Message::ReadMappings(token)) => {

@@ -1,5 +1,6 @@
 //! What the kernel side is told of the rules, so that it can say yes before user space has looked.
 
+use crate::pods::PodSource;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -34,11 +35,12 @@ impl KernelPolicy {
     pub(crate) fn replace(
         &mut self,
         selector: &Selector,
+        pods: &mut PodSource,
         decider: &mut Decider,
     ) -> Result<(), telegen_bpf::Error> {
         decider.set_policy(&Policy::default());
         self.full = selector.is_full();
-        self.tell_groups(selector)?;
+        self.tell_groups(selector, pods)?;
         decider.set_policy(&policy_of(selector));
         Ok(())
     }
@@ -47,9 +49,10 @@ impl KernelPolicy {
     pub(crate) fn heed_limit(
         &mut self,
         selector: &Selector,
+        pods: &mut PodSource,
         decider: &mut Decider,
     ) -> Result<(), telegen_bpf::Error> {
-        if self.full == selector.is_full() { Ok(()) } else { self.replace(selector, decider) }
+        if self.full == selector.is_full() { Ok(()) } else { self.replace(selector, pods, decider) }
     }
 
     /// Groups that are surely those of containers.
@@ -62,17 +65,22 @@ impl KernelPolicy {
         &mut self,
         groups: Groups,
         selector: &Selector,
+        pods: &mut PodSource,
     ) -> Result<(), telegen_bpf::Error> {
         self.groups = groups;
-        self.tell_groups(selector)
+        self.tell_groups(selector, pods)
     }
 
     /// Where nothing but the container counts, all processes that come into its group are of one target.
-    fn tell_groups(&mut self, selector: &Selector) -> Result<(), telegen_bpf::Error> {
+    pub(crate) fn tell_groups(
+        &mut self,
+        selector: &Selector,
+        pods: &mut PodSource,
+    ) -> Result<(), telegen_bpf::Error> {
         let groups = if self.full { &Groups::new() } else { &self.groups };
         let wanted: HashMap<ControlGroup, TargetNumber> = groups
             .iter()
-            .filter_map(|(group, container)| Some((*group, target_of(selector, container)?)))
+            .filter_map(|(group, container)| Some((*group, target_of(selector, container, pods)?)))
             .collect();
         for group in self.told.keys().filter(|group| !wanted.contains_key(*group)) {
             self.map.remove(*group);
@@ -119,13 +127,9 @@ impl Sightings {
     }
 }
 
-fn target_of(selector: &Selector, container: &Arc<Container>) -> Option<TargetNumber> {
+fn target_of(selector: &Selector, container: &Arc<Container>, pods: &mut PodSource) -> Option<TargetNumber> {
     let rules = selector.selection().rules();
-    // What only a process knows of its pod is not the container's.
-    let pod = match &container.pod_uid {
-        Some(_) if rules.needs_pod() => PodFacts::Pending,
-        _ => PodFacts::InNone,
-    };
+    let pod = if rules.needs_pod() { pods.of_container(container) } else { PodFacts::InNone };
     let target = rules.container_target(container, &pod)?;
     Some(selector.target_number(target))
 }

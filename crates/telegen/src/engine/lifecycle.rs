@@ -9,6 +9,7 @@ use super::watchers::{ClientOutlet, Outlet, Watchers};
 use super::{drain, monotonic_ns};
 use crate::containers::{Containers, container_of};
 use crate::metrics::Metrics;
+use crate::pods::PodSource;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Reload(Box<RuleSet>, Rates),
     /// A process and all that descend from it are profiled; answered when that holds.
     Follow(ProcessId, SyncSender<bool>),
+    /// The source of pods has told something.
+    Pods(Vec<telegen_k8s::Change>),
     /// So many targets at the most from now on.
     LimitTargets(usize),
     /// The interval ends, after everything that has happened before this command.
@@ -64,6 +67,7 @@ pub(crate) struct Parts {
     pub(crate) rates: Rates,
     pub(crate) max_targets: usize,
     pub(crate) audience: Audience,
+    pub(crate) pods: PodSource,
     pub(crate) metrics: Arc<Metrics>,
     /// Called once, when the first scan has been decided on.
     pub(crate) ready: Box<dyn FnOnce(Summary) + Send>,
@@ -87,7 +91,7 @@ impl Lifecycle {
         let ring = kernel.event_ring()?;
         let limits = telegen_select::Limits { max_targets: parts.max_targets };
         let own = Pid(std::process::id());
-        let asked = Asked::of(&parts.rules);
+        let asked = Asked::of(&parts.rules, &parts.pods);
         let selector = Selector::new(parts.rules.at(SystemTime::now()), own, limits, parts.rates);
         let policy = KernelPolicy::new(kernel.control_groups()?);
         let selection = selector.selection();
@@ -97,7 +101,7 @@ impl Lifecycle {
             let queue = Rc::new(RefCell::new(VecDeque::new()));
             let into = queue.clone();
             let started = ring.reader(move |event| into.borrow_mut().push_back(event)).and_then(|reader| {
-                let Parts { audience, metrics, ready, .. } = parts;
+                let Parts { audience, pods, metrics, ready, .. } = parts;
                 Owner {
                     reader,
                     queue,
@@ -108,6 +112,7 @@ impl Lifecycle {
                     metrics,
                     kernel_threads: counted,
                     policy,
+                    pods,
                     refused: (0, None),
                     prepare: 0,
                     asked,
@@ -140,6 +145,7 @@ struct Owner {
     metrics: Arc<Metrics>,
     kernel_threads: Arc<AtomicUsize>,
     policy: KernelPolicy,
+    pods: PodSource,
     /// How many had been refused when it was last said, and when.
     refused: (u64, Option<Instant>),
     /// How many more targets are to be made ready ahead of their first sample.
@@ -159,17 +165,21 @@ impl Owner {
         let mut named = Vec::new();
         self.selector.name_targets(&mut named);
         self.carry_out(named, &[])?;
-        self.policy.replace(&self.selector, &mut self.decider)?;
+        self.policy.replace(&self.selector, &mut self.pods, &mut self.decider)?;
         self.scan()?;
         self.prepare = 0;
         ready(self.log_summary());
         let mut next_repair = Instant::now() + REPAIR_INTERVAL;
         loop {
             let repair = next_repair.saturating_duration_since(Instant::now());
-            let timeout = self.until_next_end().map_or(repair, |end| end.min(repair));
+            let pods = self.pods.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
+            let waits = [Some(repair), self.until_next_end(), pods];
+            let timeout = waits.into_iter().flatten().min().unwrap_or(repair);
             let woken = inbox.wait(Some(self.reader.descriptor()), Some(timeout)).map_err(failed)?;
             self.handle_events()?;
             self.end_targets()?;
+            let given_up = self.pods.give_up(Instant::now());
+            self.change_pods(&given_up)?;
             if woken.message && !self.take_commands(inbox)? {
                 return Ok(());
             }
@@ -205,7 +215,7 @@ impl Owner {
         let mut out = Vec::new();
         self.selector.renew(rules.at(now), &mut out);
         self.carry_out(out, &[])?;
-        self.policy.replace(&self.selector, &mut self.decider)?;
+        self.policy.replace(&self.selector, &mut self.pods, &mut self.decider)?;
         tracing::info!("the end of a target has come");
         self.log_summary();
         Ok(())
@@ -216,7 +226,7 @@ impl Owner {
         loop {
             match inbox.take() {
                 Ok(Command::Reload(rules, rates)) => {
-                    let before = std::mem::replace(&mut self.asked, Asked::of(&rules));
+                    let before = std::mem::replace(&mut self.asked, Asked::of(&rules, &self.pods));
                     if self.asked > before {
                         // The new rules must not take what nobody has asked for yet for what is not there.
                         self.scan()?;
@@ -224,7 +234,7 @@ impl Owner {
                     let mut out = Vec::new();
                     self.selector.reload(rules.at(SystemTime::now()), rates, &mut out);
                     self.carry_out(out, &[])?;
-                    self.policy.replace(&self.selector, &mut self.decider)?;
+                    self.policy.replace(&self.selector, &mut self.pods, &mut self.decider)?;
                     self.log_summary();
                 }
                 Ok(Command::Follow(id, answer)) => {
@@ -234,6 +244,7 @@ impl Owner {
                     // Whoever asked may have given up.
                     let _ = answer.send(known);
                 }
+                Ok(Command::Pods(changes)) => self.take_pods(changes)?,
                 Ok(Command::LimitTargets(most)) => {
                     let mut out = Vec::new();
                     self.selector.set_max_targets(most, &mut out);
@@ -256,6 +267,32 @@ impl Owner {
         }
     }
 
+    /// Takes in what the source of pods has told.
+    fn take_pods(&mut self, changes: Vec<telegen_k8s::Change>) -> Result<(), telegen_bpf::Error> {
+        let synced = changes.contains(&telegen_k8s::Change::Standing(telegen_k8s::Standing::InSync));
+        let uids = self.pods.take(changes, Instant::now());
+        self.change_pods(&uids)?;
+        if synced {
+            self.log_summary();
+        }
+        Ok(())
+    }
+
+    /// Decides anew on all processes of pods of which something else is known.
+    fn change_pods(&mut self, uids: &[Box<str>]) -> Result<(), telegen_bpf::Error> {
+        if uids.is_empty() {
+            return Ok(());
+        }
+        // The kernel side first: who comes into one of them meanwhile is decided on by what is known now.
+        self.policy.tell_groups(&self.selector, &mut self.pods)?;
+        let mut out = Vec::new();
+        for (token, facts) in self.selector.in_pods(|uid| uids.iter().any(|one| **one == *uid)) {
+            let pod = self.pods.of(&facts, &facts.pod);
+            self.selector.handle(telegen_select::Event::PodChanged { token, pod }, &mut out);
+        }
+        self.carry_out(out, &[])
+    }
+
     /// Looks at all processes: at the start to learn of them, later to find what events have not told.
     fn scan(&mut self) -> Result<telegen_select::Repairs, telegen_bpf::Error> {
         self.selector.begin_scan();
@@ -273,8 +310,10 @@ impl Owner {
             } else if scanned.state != State::Exiting {
                 let group = scanned.cgroup;
                 let known = self.selector.facts(scanned.token).cloned();
-                let observed =
-                    observation::of_scan(scanned, known.as_deref(), needs_argv0, self.asked, &mut containers);
+                let observed = {
+                    let (known, pods) = (known.as_deref(), &mut self.pods);
+                    observation::of_scan(scanned, known, needs_argv0, self.asked, &mut containers, pods)
+                };
                 if let (Some(group), Some(container)) = (group, &observed.facts.container)
                     && self.asked > Asked::Nothing
                 {
@@ -283,11 +322,12 @@ impl Owner {
                 self.selector.handle(telegen_select::Event::Seen(observed), &mut out);
             }
         }
+        self.pods.keep_met(&self.selector);
         self.kernel_threads.store(kernel_threads, Ordering::Relaxed);
         let repairs = self.selector.finish_scan(&mut out);
         self.carry_out(out, &[])?;
         let groups = sightings.confirm(&mut self.scanner)?;
-        self.policy.set_groups(groups, &self.selector)?;
+        self.policy.set_groups(groups, &self.selector, &mut self.pods)?;
         Ok(repairs)
     }
 
@@ -312,9 +352,10 @@ impl Owner {
                 }
                 EventKind::Renamed | EventKind::Exited => {}
             }
-            if let Some(event) =
-                observation::of_event(event, &self.selector, self.asked, self.policy.groups())
-            {
+            if let Some(event) = {
+                let (groups, pods) = (self.policy.groups(), &mut self.pods);
+                observation::of_event(event, &self.selector, self.asked, groups, pods)
+            } {
                 self.selector.handle(event, &mut out);
             }
         }
@@ -337,7 +378,7 @@ impl Owner {
             }
         })?;
         self.say_refused();
-        self.policy.heed_limit(&self.selector, &mut self.decider)?;
+        self.policy.heed_limit(&self.selector, &mut self.pods, &mut self.decider)?;
         if !times.is_empty() {
             let now = monotonic_ns();
             for &time in times {
@@ -357,6 +398,9 @@ impl Owner {
         match operation {
             // Samples bring their target's number along.
             Operation::Name { .. } | Operation::Set { .. } | Operation::Retarget { .. } => {}
+            Operation::Facts { token, facts } => {
+                self.audience.tell_sampler(drain::Message::Facts { token, facts });
+            }
             Operation::Start { token, facts, parent, .. } => {
                 let facts = if self.asked == Asked::Nothing { with_container(facts) } else { facts };
                 self.audience.tell_sampler(drain::Message::Start { token, facts, parent });
@@ -403,7 +447,7 @@ fn show(watchers: &mut Watchers, selector: &Selector, operation: &Operation) {
                 watchers.leave_out(process);
             }
         }
-        Operation::Name { .. } | Operation::Set { .. } => {}
+        Operation::Name { .. } | Operation::Set { .. } | Operation::Facts { .. } => {}
         Operation::Start { token, facts, decision, .. } | Operation::Retarget { token, facts, decision } => {
             let rules = selector.selection().rules();
             let (facts, decision) = (facts.clone(), *decision);

@@ -17,14 +17,15 @@ mod selection_watch;
 mod symbolize;
 mod undelivered;
 mod unwind;
-mod waker;
+pub(crate) mod waker;
 mod watchers;
 
 use crate::metrics::{Filtered, Metrics, SampleOutcome};
+use crate::pods::{Kubernetes, PodsView, Prepared};
 use audience::Audience;
 use drain::Drain;
-pub(crate) use lifecycle::Summary;
-use lifecycle::{Command, Lifecycle};
+pub(crate) use lifecycle::Command;
+use lifecycle::Lifecycle;
 use memory_shares::MemoryShares;
 #[cfg(test)]
 pub(crate) use selection_reader::test_reader;
@@ -36,7 +37,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant, SystemTime};
 use symbolize::Symbolize;
 use telegen_bpf::{Clock, Counters, Kernel, Shared};
-use telegen_collect::ExtraLabels;
+use telegen_collect::SampleLabels;
 use telegen_model::{ProcessId, Profile};
 use telegen_rules::RuleSet;
 use telegen_select::{Rates, Selection};
@@ -59,8 +60,10 @@ pub(crate) struct EngineOptions {
     pub(crate) max_targets: usize,
     /// What everything together may take, in bytes.
     pub(crate) memory_bytes: u64,
-    /// On every sample, beside the labels of its process.
-    pub(crate) labels: ExtraLabels,
+    /// Beside what is known of the process of a sample.
+    pub(crate) labels: SampleLabels,
+    /// Who is asked for pods, if anybody is.
+    pub(crate) kubernetes: Option<telegen_k8s::Options>,
 }
 
 impl EngineOptions {
@@ -81,8 +84,8 @@ pub(crate) struct Engine {
     symbolize: Symbolize,
     unwind: Unwind,
     metrics: Arc<Metrics>,
-    first: Summary,
     due: Option<DueTicks>,
+    kubernetes: Option<Kubernetes>,
 }
 
 /// Something between the caller and a profile has ended.
@@ -111,6 +114,7 @@ impl Engine {
         let drain = Drain::start(rings, period_ns(options.rates.clock_hz), unwind.sender.clone())?;
         let symbolize = Symbolize::start(options.labels.clone(), shares.symbols, metrics.clone())?;
         let (ready, first) = sync_channel(1);
+        let (pods, prepared) = Prepared::of(options.kubernetes.clone());
         let parts = lifecycle::Parts {
             rules,
             rates: options.rates,
@@ -119,6 +123,7 @@ impl Engine {
                 sampler: Some(drain.sender.clone()),
                 watchers: Watchers::new(metrics.watches.dropped.clone()),
             },
+            pods,
             metrics: metrics.clone(),
             ready: Box::new(move |summary| {
                 // Whoever asked may have given up.
@@ -126,7 +131,8 @@ impl Engine {
             }),
         };
         let lifecycle = Lifecycle::start(&kernel, parts)?;
-        let first = first.recv().map_err(|_| Stopped)?;
+        first.recv().map_err(|_| Stopped)?;
+        let kubernetes = prepared.map(|prepared| prepared.start(lifecycle.sender.clone())).transpose()?;
         let (answer, settled) = sync_channel(1);
         drain.sender.send(drain::Message::Settle(answer)).map_err(|_| Stopped)?;
         // Tables that take longer come later, and stacks say so until then.
@@ -135,12 +141,12 @@ impl Engine {
         drain.sender.send(drain::Message::Begin(now())).map_err(|_| Stopped)?;
         let due = DueTicks::from_now(options.rates.clock_hz, &kernel.shared().counters());
         kernel.follow_cpus()?;
-        Ok(Self { kernel, kernel_options, lifecycle, drain, symbolize, unwind, metrics, first, due })
+        Ok(Self { kernel, kernel_options, lifecycle, drain, symbolize, unwind, metrics, due, kubernetes })
     }
 
-    /// What the first scan has found.
-    pub(crate) fn first_summary(&self) -> Summary {
-        self.first
+    /// Kubernetes, if it is asked.
+    pub(crate) fn kubernetes(&self) -> Option<&Kubernetes> {
+        self.kubernetes.as_ref()
     }
 
     /// A view of the selection.
@@ -228,7 +234,9 @@ impl Engine {
         self.kernel.stop_clocks(&self.kernel_options);
         let profile = self.flush()?.recv().map_err(|_| Stopped)?;
         self.observe().refresh();
-        let Self { lifecycle, drain, symbolize, unwind, kernel, .. } = self;
+        let Self { lifecycle, drain, symbolize, unwind, kernel, kubernetes, .. } = self;
+        // It holds a sender to the thread that is joined next.
+        drop(kubernetes);
         lifecycle.join();
         drain.join();
         unwind.join();
@@ -258,6 +266,7 @@ impl Engine {
             figures: self.drain.figures.clone(),
             unwinding: self.unwind.figures.clone(),
             due: self.due,
+            pods: self.kubernetes.as_ref().map(Kubernetes::view),
             metrics: self.metrics.clone(),
         }
     }
@@ -289,16 +298,26 @@ pub(crate) struct Observer {
     figures: Arc<drain::DrainFigures>,
     unwinding: Arc<UnwindFigures>,
     due: Option<DueTicks>,
+    pods: Option<PodsView>,
     metrics: Arc<Metrics>,
 }
 
 impl Observer {
+    /// What has to come yet before decisions are what the rules say.
+    pub(crate) fn awaited(&self) -> Option<String> {
+        let pods = self.pods.as_ref().filter(|_| self.selection.rules().needs_pod())?;
+        pods.missing()
+    }
+
     /// Takes over all figures as they stand now.
     pub(crate) fn refresh(&self) {
         let metrics = &self.metrics;
         let counters = self.shared.counters();
         metrics.set_undelivered(self.due.map_or(0, |due| due.missing(&counters)));
         metrics.set_kernel(&counters, self.map_bytes + self.unwinding.table_bytes());
+        if let Some(pods) = &self.pods {
+            metrics.kubernetes.set(&pods.figures);
+        }
         metrics.unwind.set(self.unwinding.state());
         let (processes, matched) = self.selection.counts();
         let filtered = if self.selection.rules().has_filters() { Filtered::Yes } else { Filtered::No };

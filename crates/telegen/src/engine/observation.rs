@@ -2,7 +2,7 @@
 
 use super::kernel_policy::Groups;
 use crate::containers::{Containers, container_of};
-use crate::pods::{pod_again, pod_of};
+use crate::pods::PodSource;
 use std::sync::Arc;
 use telegen_bpf::{Event, EventKind, Scanned, State};
 use telegen_model::{Container, PodFacts, ProcessFacts};
@@ -19,9 +19,9 @@ pub(super) enum Asked {
 }
 
 impl Asked {
-    /// Only what a rule needs to know.
-    pub(super) fn of(rules: &RuleSet) -> Self {
-        match (rules.needs_pod(), rules.needs_container()) {
+    /// What a rule needs to know; and the pod, where Kubernetes tells it without the process being asked.
+    pub(super) fn of(rules: &RuleSet, pods: &PodSource) -> Self {
+        match (rules.needs_pod() || matches!(pods, PodSource::Book(_)), rules.needs_container()) {
             (true, _) => Self::Pod,
             (false, true) => Self::Container,
             (false, false) => Self::Nothing,
@@ -36,6 +36,7 @@ pub(super) fn of_event(
     selector: &Selector,
     asked: Asked,
     groups: &Groups,
+    pods: &mut PodSource,
 ) -> Option<telegen_select::Event> {
     let token = event.token;
     let group = event.cgroup.and_then(|group| groups.get(&group));
@@ -48,7 +49,7 @@ pub(super) fn of_event(
             };
             let mut child = observed(&event, executable, argv0);
             if event.cgroup.is_some() {
-                place(&mut child.facts, before.as_deref(), asked, group);
+                place(&mut child.facts, before.as_deref(), asked, group, pods);
             } else if let Some(parent) = before {
                 (child.facts.container, child.facts.pod) = (parent.container.clone(), parent.pod.clone());
             }
@@ -58,13 +59,13 @@ pub(super) fn of_event(
             let before = selector.facts_of(event.process.id).cloned();
             let mut image = observed(&event, executable.clone(), argv0.clone());
             // A runtime has put itself into the container's control group before it becomes its program.
-            place(&mut image.facts, before.as_deref(), asked, group);
+            place(&mut image.facts, before.as_deref(), asked, group, pods);
             telegen_select::Event::Execed(image)
         }
         EventKind::Moved => {
             let before = selector.facts(token)?.clone();
             let mut facts = (*before).clone();
-            place(&mut facts, Some(&before), asked, group);
+            place(&mut facts, Some(&before), asked, group, pods);
             let (container, pod) = (facts.container, facts.pod);
             telegen_select::Event::Moved { token, container, pod, standing: standing(event.state) }
         }
@@ -81,6 +82,7 @@ pub(super) fn of_scan(
     with_argv0: bool,
     asked: Asked,
     containers: &mut Containers,
+    pods: &mut PodSource,
 ) -> Observed {
     let mut facts = scanned.facts.clone();
     if !with_argv0 || facts.argv0.is_none() {
@@ -95,7 +97,7 @@ pub(super) fn of_scan(
         Asked::Nothing => container.cloned(),
         Asked::Container | Asked::Pod => containers.of(&scanned, container),
     };
-    facts.pod = if asked == Asked::Pod { pod_again(&facts, known) } else { pod };
+    facts.pod = if asked == Asked::Pod { pods.again(&facts, known) } else { pod };
     Observed { facts, token: scanned.token, key: scanned.key, standing: standing(scanned.state) }
 }
 
@@ -105,6 +107,7 @@ fn place(
     before: Option<&ProcessFacts>,
     asked: Asked,
     group: Option<&Arc<Container>>,
+    pods: &mut PodSource,
 ) {
     let (container, pod) = match before {
         Some(before) => (before.container.as_ref(), before.pod.clone()),
@@ -114,7 +117,7 @@ fn place(
         Asked::Nothing => container.cloned(),
         Asked::Container | Asked::Pod => container_of(facts.key.id.pid, group.or(container)),
     };
-    facts.pod = if asked == Asked::Pod { pod_of(facts, &pod) } else { pod };
+    facts.pod = if asked == Asked::Pod { pods.of(facts, &pod) } else { pod };
 }
 
 fn observed(event: &Event, executable: Option<Box<str>>, argv0: Option<Box<str>>) -> Observed {

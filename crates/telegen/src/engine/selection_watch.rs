@@ -4,6 +4,7 @@ use super::audience::Audience;
 use super::lifecycle::{Lifecycle, Parts};
 use super::watchers::{Change, Outlet, Watchers};
 use crate::metrics::Metrics;
+use crate::pods::{Kubernetes, Prepared};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
@@ -17,13 +18,18 @@ const QUEUE: usize = 1024;
 pub(crate) struct SelectionWatch {
     lifecycle: Lifecycle,
     changes: Receiver<Change>,
+    kubernetes: Option<Kubernetes>,
     /// Its programs run until it is dropped.
     kernel: Kernel,
 }
 
 impl SelectionWatch {
     /// Loads the kernel side and decides on all processes; the first changes are the decisions on those.
-    pub(crate) fn start(rules: RuleSet, max_targets: usize) -> Result<Self, telegen_bpf::Error> {
+    pub(crate) fn start(
+        rules: RuleSet,
+        max_targets: usize,
+        kubernetes: Option<telegen_k8s::Options>,
+    ) -> Result<Self, telegen_bpf::Error> {
         // No clock is ever started: these only have to be valid.
         let options = telegen_bpf::Options {
             clock: Clock::CpuClock,
@@ -36,16 +42,19 @@ impl SelectionWatch {
         let (to, changes) = sync_channel(QUEUE);
         let metrics = Arc::new(Metrics::new());
         let watchers = Watchers::new(metrics.watches.dropped.clone()).with(Outlet::Command(to));
+        let (pods, prepared) = Prepared::of(kubernetes);
         let parts = Parts {
             rules,
             rates: Rates::default(),
             max_targets,
             audience: Audience { sampler: None, watchers },
+            pods,
             metrics,
             ready: Box::new(|_| {}),
         };
         let lifecycle = Lifecycle::start(&kernel, parts)?;
-        Ok(Self { lifecycle, changes, kernel })
+        let kubernetes = prepared.map(|prepared| prepared.start(lifecycle.sender.clone())).transpose()?;
+        Ok(Self { lifecycle, changes, kubernetes, kernel })
     }
 
     /// The next change; `None` if there is none for so long.
@@ -59,9 +68,10 @@ impl SelectionWatch {
 
     /// Ends it; nothing is left in the kernel.
     pub(crate) fn stop(self) {
-        let Self { lifecycle, changes, kernel } = self;
+        let Self { lifecycle, changes, kubernetes, kernel } = self;
         // Nobody waits for room in the channel any more.
         drop(changes);
+        drop(kubernetes);
         lifecycle.join();
         drop(kernel);
     }

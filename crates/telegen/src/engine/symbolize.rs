@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
-use telegen_collect::{ExtraLabels, Interval, Marker, ProfileAssembler};
+use telegen_collect::{Interval, Marker, ProfileAssembler, SampleLabels};
 use telegen_model::Profile;
 use telegen_symbolize::Budget;
 
@@ -28,7 +28,7 @@ pub(crate) struct Symbolize {
 }
 
 impl Symbolize {
-    pub(crate) fn start(labels: ExtraLabels, budget: Budget, metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub(crate) fn start(labels: SampleLabels, budget: Budget, metrics: Arc<Metrics>) -> io::Result<Self> {
         let (sender, jobs) = sync_channel::<Job>(QUEUE);
         let thread = Builder::new().name("tg-symbolize".into()).spawn(move || {
             let mut assembler = ProfileAssembler::new(labels, budget);

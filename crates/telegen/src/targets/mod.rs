@@ -9,7 +9,7 @@ pub(crate) mod watch;
 use crate::containers::Containers;
 use crate::failure::{Failure, Status};
 use crate::output::{print, say, shown, table};
-use crate::pods::pod_of;
+use crate::pods::{Look, PATIENCE, PodSource};
 use entry::{Entry, explanation, pod_name, target_name};
 pub(crate) use nothing_matched::nothing_matched;
 pub(crate) use readings::compare_readings;
@@ -45,9 +45,20 @@ struct Decided {
 }
 
 /// Lists processes with what the rules say of them.
-pub(crate) fn run(rules: &RuleSet, options: ListOptions) -> Result<(), Failure> {
+pub(crate) fn run(
+    rules: &RuleSet,
+    kubernetes: Option<telegen_k8s::Options>,
+    options: ListOptions,
+) -> Result<(), Failure> {
+    let mut look = Look::new(kubernetes);
+    if let Err(missing) = look.wait(PATIENCE) {
+        if rules.needs_pod() {
+            return Err(Failure::message(Status::Failed, format!("there are rules on pods; {missing}")));
+        }
+        say(&format!("pods are not known: {missing}"));
+    }
     let begun = Instant::now();
-    let found = find(rules)?;
+    let found = find(rules, look.pods())?;
     let decided = decide_all(rules, found.processes);
     let elapsed = begun.elapsed();
     let matched = decided.iter().filter(|process| process.decision.is_profile()).count();
@@ -77,11 +88,12 @@ struct Found {
 }
 
 /// All processes with what the rules ask of them.
-fn find(rules: &RuleSet) -> Result<Found, Failure> {
+fn find(rules: &RuleSet, pods: &mut PodSource) -> Result<Found, Failure> {
     let mut found = find_processes(rules)?;
-    if rules.needs_pod() {
+    // Kubernetes has been asked once for all of them; each would have to be asked for itself.
+    if rules.needs_pod() || matches!(pods, PodSource::Book(_)) {
         for facts in &mut found.processes {
-            facts.pod = pod_of(facts, &PodFacts::InNone);
+            facts.pod = pods.of(facts, &PodFacts::InNone);
         }
     }
     Ok(found)

@@ -3,6 +3,7 @@
 use super::{Decided, decide_all, find};
 use crate::failure::{Failure, Status};
 use crate::output::shown;
+use crate::pods::{Look, PATIENCE};
 use std::time::SystemTime;
 use telegen_model::Pid;
 use telegen_rules::{Reason, RuleSet};
@@ -25,9 +26,17 @@ struct Nearness {
 }
 
 /// What `record` says when nothing matches: how many were looked at, and what came closest.
-pub(crate) fn nothing_matched(rules: &RuleSet, flags: &str) -> Failure {
+pub(crate) fn nothing_matched(
+    rules: &RuleSet,
+    kubernetes: Option<telegen_k8s::Options>,
+    flags: &str,
+) -> Failure {
     const SHOWN: usize = 5;
-    let decided = match find(rules) {
+    let mut look = Look::new(kubernetes);
+    if let Err(missing) = look.wait(PATIENCE) {
+        tracing::debug!(%missing, "pods are not known");
+    }
+    let decided = match find(rules, look.pods()) {
         Ok(found) => decide_all(rules, found.processes),
         Err(failure) => return failure,
     };

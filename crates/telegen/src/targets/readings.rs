@@ -2,6 +2,7 @@
 
 use super::{Decided, decide_all, find};
 use crate::failure::{Failure, Status};
+use crate::pods::PodSource;
 use std::time::SystemTime;
 use telegen_rules::{MatchMode, RuleSet, TargetId, Warning};
 
@@ -34,7 +35,7 @@ fn with_mode(rules: &RuleSet, target: TargetId, mode: MatchMode) -> Result<RuleS
 }
 
 fn count_selected(rules: &RuleSet, target: TargetId) -> Result<usize, Failure> {
-    let decided = decide_all(rules, find(rules)?.processes);
+    let decided = decide_all(rules, find(rules, &mut PodSource::Environment)?.processes);
     let selected = |process: &&Decided| process.decision.is_profile() && process.decision.target == target;
     Ok(decided.iter().filter(selected).count())
 }

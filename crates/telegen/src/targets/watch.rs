@@ -6,6 +6,7 @@ use super::{Decided, ListFormat, ListOptions, decide_all, find};
 use crate::engine::{Change, ChangeKind, SelectionWatch};
 use crate::failure::{Failure, Status};
 use crate::output::{print, say, shown};
+use crate::pods::Look;
 use crate::signals::Signals;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -18,11 +19,16 @@ const TICK: Duration = Duration::from_millis(100);
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Prints changes until a signal ends it.
-pub(crate) fn run(rules: &RuleSet, max_targets: usize, options: ListOptions) -> Result<(), Failure> {
+pub(crate) fn run(
+    rules: &RuleSet,
+    max_targets: usize,
+    kubernetes: Option<telegen_k8s::Options>,
+    options: ListOptions,
+) -> Result<(), Failure> {
     let signals = Signals::catch().map_err(|error| Failure::new(Status::Failed, error))?;
     let printer = Printer { rules, options };
     printer.print_header()?;
-    match SelectionWatch::start(rules.clone(), max_targets) {
+    match SelectionWatch::start(rules.clone(), max_targets, kubernetes.clone()) {
         Ok(watch) => {
             let result = follow(&watch, &printer, &signals);
             watch.stop();
@@ -30,7 +36,7 @@ pub(crate) fn run(rules: &RuleSet, max_targets: usize, options: ListOptions) -> 
         }
         Err(error) if error.is_environment() => {
             say(&format!("{error}\nlooking at /proc once a second instead: shorter lives are not seen"));
-            poll(&printer, &signals)
+            poll(&printer, &signals, Look::new(kubernetes))
         }
         Err(error) => Err(error.into()),
     }
@@ -46,11 +52,11 @@ fn follow(watch: &SelectionWatch, printer: &Printer<'_>, signals: &Signals) -> R
     Ok(())
 }
 
-fn poll(printer: &Printer<'_>, signals: &Signals) -> Result<(), Failure> {
+fn poll(printer: &Printer<'_>, signals: &Signals, mut look: Look) -> Result<(), Failure> {
     let mut before: BTreeMap<ProcessId, Decided> = BTreeMap::new();
     while !signals.end() {
         let (next, at) = (Instant::now() + POLL_INTERVAL, SystemTime::now());
-        let decided = decide_all(printer.rules, find(printer.rules)?.processes);
+        let decided = decide_all(printer.rules, find(printer.rules, look.pods())?.processes);
         let now: BTreeMap<ProcessId, Decided> =
             decided.into_iter().map(|process| (process.facts.key.id, process)).collect();
         for (id, process) in &before {

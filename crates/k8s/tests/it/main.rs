@@ -1,0 +1,3 @@
+//! What is known of pods, by what a source has told.
+
+mod store;
