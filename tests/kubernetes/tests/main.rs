@@ -1,0 +1,9 @@
+//! Tests of the server itself: it is held to recorded answers of a real one, and to what is published.
+
+#![allow(clippy::unwrap_used, reason = "this is all test code")]
+
+mod answers;
+mod client;
+mod lists;
+mod shapes;
+mod watches;
