@@ -16,6 +16,7 @@ pub(crate) struct Client {
     address: SocketAddr,
     tls: Arc<ClientConfig>,
     token: Option<String>,
+    patience: Duration,
 }
 
 pub(crate) struct Answer {
@@ -51,7 +52,7 @@ impl Client {
                 builder.with_client_auth_cert(vec![certificate], key).unwrap()
             }
         };
-        Self { address, tls: Arc::new(tls), token: None }
+        Self { address, tls: Arc::new(tls), token: None, patience: Duration::from_secs(10) }
     }
 
     /// A client that may do anything.
@@ -66,9 +67,15 @@ impl Client {
         self
     }
 
+    /// How long it waits for a byte.
+    pub(crate) fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     pub(crate) fn ask(&self, path: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
         let tcp = TcpStream::connect_timeout(&self.address, Duration::from_secs(5))?;
-        tcp.set_read_timeout(Some(Duration::from_secs(10)))?;
+        tcp.set_read_timeout(Some(self.patience))?;
         tcp.set_nodelay(true)?;
         let name = ServerName::from(self.address.ip());
         let tls = ClientConnection::new(Arc::clone(&self.tls), name).map_err(io::Error::other)?;

@@ -4,6 +4,11 @@
 
 mod answers;
 mod client;
+mod faults;
+mod files;
+mod kubelet;
 mod lists;
+mod outages;
 mod shapes;
+mod users;
 mod watches;
