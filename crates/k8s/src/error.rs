@@ -77,8 +77,14 @@ impl Error {
     pub(crate) fn connection(what: &'static str, error: &dyn std::error::Error) -> Self {
         let mut reason = error.to_string();
         let mut source = error.source();
+        // What stands between the request and its connection names itself only.
+        if let Some(inner) = source.filter(|inner| reason == format!("ServiceError: {inner}")) {
+            (reason, source) = (inner.to_string(), inner.source());
+        }
         while let Some(inner) = source {
+            // It explains itself with a web page.
             let text = inner.to_string();
+            let text = text.split(": https://docs.rs/").next().unwrap_or_default().to_owned();
             if !reason.contains(&text) {
                 reason = format!("{reason}: {text}");
             }

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
@@ -18,8 +19,10 @@ pub(crate) enum LogFormat {
 
 /// Starts logging to standard error. Later calls have no effect.
 pub(crate) fn start(level: Level, format: LogFormat) {
+    // What libraries have to say of their own is said again, in our words, by who uses them.
+    let filter = EnvFilter::new(format!("off,telegen={level}"));
     let builder =
-        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     // Fails only if a subscriber is installed already, which then goes on.
     let _ = match format {
         LogFormat::Text => tracing::subscriber::set_global_default(builder.event_format(Line).finish()),

@@ -1,7 +1,7 @@
 //! What the kernel side is told of the rules, so that it can say yes before user space has looked.
 
 use crate::pods::PodSource;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use telegen_bpf::{ControlGroups, Decider, Pattern, PatternForm, PatternSubject, Policy, Rank, Scanner};
@@ -21,6 +21,8 @@ pub(crate) struct KernelPolicy {
     map: ControlGroups,
     /// Groups that are surely those of containers.
     groups: Groups,
+    /// Groups that a scan has met beside these.
+    others: HashSet<ControlGroup>,
     told: HashMap<ControlGroup, TargetNumber>,
     /// There were as many targets as there may be: any other yes would be one too many.
     full: bool,
@@ -28,7 +30,7 @@ pub(crate) struct KernelPolicy {
 
 impl KernelPolicy {
     pub(crate) fn new(map: ControlGroups) -> Self {
-        Self { map, groups: Groups::new(), told: HashMap::new(), full: false }
+        Self { map, groups: Groups::new(), others: HashSet::new(), told: HashMap::new(), full: false }
     }
 
     /// The rules of the selection are in force: until the kernel side has been told all of them it decides nothing.
@@ -55,19 +57,25 @@ impl KernelPolicy {
         if self.full == selector.is_full() { Ok(()) } else { self.replace(selector, pods, decider) }
     }
 
+    /// Whether a scan has seen this group, and knows whether it is a container's.
+    pub(crate) fn knows(&self, group: ControlGroup) -> bool {
+        self.groups.contains_key(&group) || self.others.contains(&group)
+    }
+
     /// Groups that are surely those of containers.
     pub(crate) fn groups(&self) -> &Groups {
         &self.groups
     }
 
-    /// A scan has found these, and no others.
+    /// A scan has found these groups of containers, and these others.
     pub(crate) fn set_groups(
         &mut self,
         groups: Groups,
+        others: HashSet<ControlGroup>,
         selector: &Selector,
         pods: &mut PodSource,
     ) -> Result<(), telegen_bpf::Error> {
-        self.groups = groups;
+        (self.groups, self.others) = (groups, others);
         self.tell_groups(selector, pods)
     }
 

@@ -11,7 +11,7 @@ use crate::containers::{Containers, container_of};
 use crate::metrics::Metrics;
 use crate::pods::PodSource;
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,13 +20,17 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 use telegen_bpf::{Decider, Event, EventKind, EventReader, Kernel, Outcome, Scanner, State, StateChange};
 use telegen_collect::{Interval, TargetFacts};
-use telegen_model::{Pid, ProcessFacts, ProcessId};
+use telegen_model::{ControlGroup, Pid, ProcessFacts, ProcessId};
 use telegen_rules::RuleSet;
 use telegen_select::{Operation, Rates, SelectedProcess, Selection, Selector, TargetSettings};
 use tokio::sync::oneshot;
 
 /// How often all processes are looked at again, only to find events that were lost.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(30);
+/// How soon after a container has been met all processes are looked at, to tell the kernel side of its control group …
+const NEW_CONTAINER_DELAY: Duration = Duration::from_millis(500);
+/// … and of the time at most this part.
+const LOOKING_PART: u32 = 50;
 const QUEUE: usize = 64;
 
 /// Targets whose stacks can be unwound from their first sample on, because they are made ready before the clocks
@@ -116,6 +120,8 @@ impl Lifecycle {
                     refused: (0, None),
                     prepare: 0,
                     asked,
+                    look_at: None,
+                    rest_until: Instant::now(),
                 }
                 .run(&inbox, ready)
             });
@@ -152,6 +158,10 @@ struct Owner {
     prepare: usize,
     /// What every process is asked about where it runs.
     asked: Asked,
+    /// When all processes are to be looked at because a container was met that the kernel side does not know.
+    look_at: Option<Instant>,
+    /// Not before this, for the last look has taken its time.
+    rest_until: Instant,
 }
 
 impl Owner {
@@ -173,7 +183,8 @@ impl Owner {
         loop {
             let repair = next_repair.saturating_duration_since(Instant::now());
             let pods = self.pods.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
-            let waits = [Some(repair), self.until_next_end(), pods];
+            let look = self.look_at.map(|at| at.saturating_duration_since(Instant::now()));
+            let waits = [Some(repair), self.until_next_end(), pods, look];
             let timeout = waits.into_iter().flatten().min().unwrap_or(repair);
             let woken = inbox.wait(Some(self.reader.descriptor()), Some(timeout)).map_err(failed)?;
             self.handle_events()?;
@@ -183,8 +194,10 @@ impl Owner {
             if woken.message && !self.take_commands(inbox)? {
                 return Ok(());
             }
-            if Instant::now() >= next_repair {
-                next_repair = Instant::now() + REPAIR_INTERVAL;
+            let now = Instant::now();
+            if now >= next_repair || self.look_at.is_some_and(|at| at <= now) {
+                next_repair = now + REPAIR_INTERVAL;
+                self.look_at = None;
                 let repairs = self.scan()?;
                 self.metrics.repaired.inc_by((repairs.found + repairs.gone) as u64);
                 if repairs != telegen_select::Repairs::default() {
@@ -194,8 +207,17 @@ impl Owner {
                         "a scan has repaired lost events"
                     );
                 }
+                self.rest_until = Instant::now() + now.elapsed() * LOOKING_PART;
                 self.log_summary();
             }
+        }
+    }
+
+    /// A process has come into a control group that may be a container's.
+    fn note_group(&mut self, group: Option<ControlGroup>) {
+        let known = group.is_none_or(|group| self.policy.knows(group));
+        if self.asked > Asked::Nothing && !known && self.look_at.is_none() {
+            self.look_at = Some((Instant::now() + NEW_CONTAINER_DELAY).max(self.rest_until));
         }
     }
 
@@ -304,6 +326,7 @@ impl Owner {
         let mut out = Vec::new();
         let mut kernel_threads = 0;
         let (mut containers, mut sightings) = (Containers::default(), Sightings::default());
+        let mut others = HashSet::new();
         for scanned in found {
             if scanned.facts.kernel_thread {
                 kernel_threads += 1;
@@ -314,10 +337,12 @@ impl Owner {
                     let (known, pods) = (known.as_deref(), &mut self.pods);
                     observation::of_scan(scanned, known, needs_argv0, self.asked, &mut containers, pods)
                 };
-                if let (Some(group), Some(container)) = (group, &observed.facts.container)
-                    && self.asked > Asked::Nothing
-                {
-                    sightings.note(group, observed.facts.key.id.pid, container);
+                match (group, &observed.facts.container) {
+                    (Some(group), Some(container)) if self.asked > Asked::Nothing => {
+                        sightings.note(group, observed.facts.key.id.pid, container);
+                    }
+                    (Some(group), None) => drop(others.insert(group)),
+                    _ => {}
                 }
                 self.selector.handle(telegen_select::Event::Seen(observed), &mut out);
             }
@@ -327,7 +352,7 @@ impl Owner {
         let repairs = self.selector.finish_scan(&mut out);
         self.carry_out(out, &[])?;
         let groups = sightings.confirm(&mut self.scanner)?;
-        self.policy.set_groups(groups, &self.selector, &mut self.pods)?;
+        self.policy.set_groups(groups, others, &self.selector, &mut self.pods)?;
         Ok(repairs)
     }
 
@@ -343,6 +368,7 @@ impl Owner {
             match event.kind {
                 EventKind::Forked { .. } | EventKind::Execed { .. } | EventKind::Moved => {
                     times.push(event.time_ns);
+                    self.note_group(event.cgroup);
                 }
                 EventKind::FirstSample | EventKind::Remapped => {
                     // The start that it belongs to may be among what is still to be carried out.
