@@ -56,11 +56,11 @@ pub(crate) fn run(arguments: Vec<OsString>) -> Result<u8, Failure> {
         Command::Diff(args) => diff(args).map(|()| 0),
         Command::Doctor(args) => {
             log_for_people();
-            doctor::run(match args.output {
+            let format = match args.output {
                 DoctorOutput::Table => DoctorFormat::Table,
                 DoctorOutput::Json => DoctorFormat::Json,
-            })
-            .map(|()| 0)
+            };
+            doctor::run(format, args.config.as_deref()).map(|()| 0)
         }
     }
 }

@@ -72,6 +72,11 @@ impl Settings {
         }
     }
 
+    /// Who is asked for pods, if anybody is.
+    pub(crate) fn kubernetes(&self) -> Result<Option<telegen_k8s::Options>, Failure> {
+        kubernetes::options(&self.config().kubernetes)
+    }
+
     /// What the profiler runs with.
     ///
     /// Fails if the configuration asks for something that is missing around it.
@@ -88,7 +93,7 @@ impl Settings {
             max_targets: config.limits.max_targets as usize,
             memory_bytes: memory_limit(config.limits.memory_bytes),
             labels: labels(config),
-            kubernetes: kubernetes::options(&config.kubernetes)?,
+            kubernetes: self.kubernetes()?,
         })
     }
 }

@@ -192,6 +192,9 @@ pub(crate) struct DiffArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct DoctorArgs {
+    /// Configuration file, for who is asked for pods [default: /etc/telegen/profiler/config.yaml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// How to show it
     #[arg(short, long, value_enum, default_value_t = DoctorOutput::Table)]
     pub(crate) output: DoctorOutput,

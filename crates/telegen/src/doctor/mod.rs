@@ -3,10 +3,12 @@
 mod kernel;
 mod machine;
 mod permissions;
+mod pods;
 
 use crate::failure::{Failure, Status};
 use crate::output::{print, shown, table};
 use serde::Serialize;
+use std::path::Path;
 
 /// How the findings are shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,8 +44,9 @@ struct Report {
 }
 
 /// Looks at everything, and says what it costs. Fails with the status for what is missing if no profile can be made.
-pub(crate) fn run(format: DoctorFormat) -> Result<(), Failure> {
-    let findings: Vec<Finding> = [kernel::findings(), permissions::findings(), machine::findings()].concat();
+pub(crate) fn run(format: DoctorFormat, config: Option<&Path>) -> Result<(), Failure> {
+    let findings: Vec<Finding> =
+        [kernel::findings(), permissions::findings(), machine::findings(), pods::findings(config)].concat();
     let ok = findings.iter().all(|finding| finding.status != Health::Missing);
     let text = match format {
         DoctorFormat::Json => {

@@ -1,8 +1,8 @@
 //! What the kernel side is told of the rules, so that it can say yes before user space has looked.
 
 use crate::pods::PodSource;
-use std::collections::{HashMap, HashSet};
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use telegen_bpf::{ControlGroups, Decider, Pattern, PatternForm, PatternSubject, Policy, Rank, Scanner};
 use telegen_model::{Container, ControlGroup, Pid, PodFacts, TargetNumber};

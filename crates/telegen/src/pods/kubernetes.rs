@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
-use telegen_k8s::{Bell, Change, Figures, Options, Pods, Source};
+use telegen_k8s::{Access, Bell, Change, Figures, Options, Pods, Source};
 
 /// How long commands wait for the source.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -162,6 +162,26 @@ impl Drop for Look {
             drop(kubernetes);
         }
     }
+}
+
+/// What pods are known from, and what of them.
+pub(crate) fn described(options: Option<&Options>) -> String {
+    let Some(Options { source, access, node, .. }) = options else {
+        return "their processes, which say namespace and name: no Kubernetes source is configured"
+            .to_owned();
+    };
+    let by = match access {
+        Access::Kubeconfig(path) => format!("by {}", path.display()),
+        Access::ServiceAccount => "by the pod's service account".to_owned(),
+        Access::Kubelet { url, .. } => format!("at {url}"),
+    };
+    let known = match source {
+        Source::Api => "namespaces, pods, labels, annotations and workloads",
+        Source::Kubelet => {
+            "namespaces, pods, labels, annotations and what owns a pod itself: no Deployments, no CronJobs"
+        }
+    };
+    format!("{} {by}, for node {node}: {known}", name(*source))
 }
 
 fn name(source: Source) -> &'static str {

@@ -5,7 +5,7 @@ mod environment;
 mod kubernetes;
 
 pub(crate) use book::PodBook;
-pub(crate) use kubernetes::{Kubernetes, Look, PATIENCE, PodsView, Prepared};
+pub(crate) use kubernetes::{Kubernetes, Look, PATIENCE, PodsView, Prepared, described};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;

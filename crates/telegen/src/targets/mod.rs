@@ -9,7 +9,7 @@ pub(crate) mod watch;
 use crate::containers::Containers;
 use crate::failure::{Failure, Status};
 use crate::output::{print, say, shown, table};
-use crate::pods::{Look, PATIENCE, PodSource};
+use crate::pods::{Look, PATIENCE, PodSource, described};
 use entry::{Entry, explanation, pod_name, target_name};
 pub(crate) use nothing_matched::nothing_matched;
 pub(crate) use readings::compare_readings;
@@ -50,6 +50,7 @@ pub(crate) fn run(
     kubernetes: Option<telegen_k8s::Options>,
     options: ListOptions,
 ) -> Result<(), Failure> {
+    let source = described(kubernetes.as_ref());
     let mut look = Look::new(kubernetes);
     if let Err(missing) = look.wait(PATIENCE) {
         if rules.needs_pod() {
@@ -69,7 +70,10 @@ pub(crate) fn run(
             let figures = json::Figures::new(decided.len(), matched, elapsed);
             json::list(figures, listed.iter().map(|process| Entry::new(rules, process))).collect()
         }
-        format => rendered(rules, &listed, format, options.explain, (decided.len(), matched)),
+        format => {
+            let text = rendered(rules, &listed, format, options.explain, (decided.len(), matched));
+            if options.explain { format!("{text}pods are known from {source}\n") } else { text }
+        }
     };
     print(&text).map_err(|error| Failure::new(Status::Failed, error))?;
     if found.partly_read > 0 {
