@@ -24,7 +24,7 @@ mod watch;
 
 pub use access::{Access, in_pod};
 pub use error::Error;
-pub use object::{OwnerReference, PodList, PodObject};
+pub use object::{AnyObject, OwnerReference, PodList, PodObject, StatusObject, WatchEvent};
 pub use source::{Bell, Options, Pods, Source};
 pub use status::{Figures, Standing};
 pub use store::{Change, KnownPod, Owners, PodStore};

@@ -92,14 +92,14 @@ pub(crate) struct ListMetadata {
 /// Any object of which only the metadata is read.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct AnyObject {
+pub struct AnyObject {
     pub(crate) metadata: Metadata,
 }
 
 /// What a server answers where it does not do what it is asked: meta/v1 `Status`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct StatusObject {
+pub struct StatusObject {
     pub(crate) message: Box<str>,
     pub(crate) reason: Box<str>,
     pub(crate) code: u16,
@@ -108,12 +108,24 @@ pub(crate) struct StatusObject {
 /// One line of a watch.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(tag = "type", content = "object", rename_all = "UPPERCASE")]
-pub(crate) enum WatchEvent {
+pub enum WatchEvent {
+    /// A pod is new, or is selected from now on.
     Added(Box<PodObject>),
+    /// A pod has changed.
     Modified(Box<PodObject>),
+    /// A pod is gone, or is selected no more.
     Deleted(Box<PodObject>),
+    /// Nothing has happened up to a version.
     Bookmark(AnyObject),
+    /// The watch has ended.
     Error(StatusObject),
+}
+
+impl PodList {
+    /// The pods.
+    pub fn into_pods(self) -> Vec<PodObject> {
+        self.items
+    }
 }
 
 impl Metadata {
