@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::lists::{pod, server};
+use crate::outages::is_cut;
 use serde_json::Value;
 use std::time::Duration;
 use telegen_test_kubernetes::{Container, Interruption, Options, Runtime, WatchList};
@@ -241,8 +242,8 @@ fn watches_end_as_they_are_told_to() {
     assert_eq!(ends(Interruption::Clean).unwrap(), None);
     assert_eq!(ends(Interruption::Expired).unwrap().unwrap()["object"]["code"], 410);
     assert_eq!(ends(Interruption::InternalError).unwrap().unwrap()["object"]["code"], 500);
-    assert!(ends(Interruption::BetweenLines).is_err());
-    assert!(ends(Interruption::MidLine).is_err());
+    assert!(is_cut(&ends(Interruption::BetweenLines).unwrap_err()));
+    assert!(is_cut(&ends(Interruption::MidLine).unwrap_err()));
     let mut events = client.watch("resourceVersion=0");
     events.told();
     drop(events);
