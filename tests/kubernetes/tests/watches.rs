@@ -2,9 +2,10 @@
 
 use crate::client::Client;
 use crate::lists::{pod, server};
+use crate::outages::is_cut;
 use serde_json::Value;
 use std::time::Duration;
-use telegen_test_kubernetes::{Interruption, Options, WatchList};
+use telegen_test_kubernetes::{Container, Interruption, Options, Runtime, WatchList};
 
 fn told(kind: &str, name: &str) -> (String, String) {
     (kind.to_owned(), name.to_owned())
@@ -37,6 +38,50 @@ fn an_object_is_told_as_the_selector_sees_it() {
     assert_eq!((&gone["type"], &gone["object"]["metadata"]["name"]), (&"DELETED".into(), &"p0".into()));
     let deleted = gone["object"]["metadata"]["resourceVersion"].as_str().unwrap();
     assert_eq!(deleted, server.cluster().revision().to_string());
+}
+
+#[test]
+fn pods_live_and_die_as_kubelets_report() {
+    let server = server(1, Options::default());
+    let client = Client::admin(&server);
+    let cluster = server.cluster();
+    let before = cluster.get("Pod", "a", "p0").unwrap();
+    let first = before["status"]["containerStatuses"][0]["containerID"].as_str().unwrap();
+    let from = cluster.revision();
+    assert_eq!(
+        cluster.modify("Pod", "a", "p0", |_| {}).unwrap(),
+        before,
+        "what changes nothing is no change"
+    );
+    assert_eq!(cluster.revision(), from);
+
+    let second = Runtime::Containerd.container_id();
+    cluster.report("a", "p0", &Container::running("main", &second).after(first)).unwrap();
+    assert!(cluster.report("a", "p0", &Container::running("none", &second)).is_err());
+    let debugger = Runtime::Containerd.container_id();
+    cluster.debug("a", "p0", &Container::running("debugger", &debugger)).unwrap();
+    cluster.begin_deletion("Pod", "a", "p0").unwrap();
+    // The same name, and another pod.
+    cluster.put(pod(0).build()).unwrap();
+
+    let mut events = client.watch(&format!("resourceVersion={from}"));
+    let mut next = || events.next().unwrap().unwrap();
+    let restarted = next()["object"]["status"]["containerStatuses"][0].clone();
+    assert_eq!(restarted["containerID"], second);
+    assert_eq!(restarted["restartCount"], 1);
+    assert_eq!(restarted["lastState"]["terminated"]["containerID"], first);
+    let debugged = next()["object"].clone();
+    assert_eq!(debugged["spec"]["ephemeralContainers"][0]["name"], "debugger");
+    assert_eq!(debugged["status"]["ephemeralContainerStatuses"][0]["containerID"], debugger);
+    assert!(next()["object"]["metadata"]["deletionTimestamp"].is_string());
+    let gone = next();
+    assert_eq!(
+        (&gone["type"], &gone["object"]["metadata"]["uid"]),
+        (&"DELETED".into(), &before["metadata"]["uid"])
+    );
+    let other = next();
+    assert_eq!(other["type"], "ADDED");
+    assert_ne!(other["object"]["metadata"]["uid"], before["metadata"]["uid"]);
 }
 
 #[test]
@@ -97,19 +142,20 @@ fn bookmarks_say_how_far_a_watch_has_come() {
 #[test]
 fn a_bookmark_never_comes_before_what_it_covers() {
     let options = Options { bookmark_interval: Duration::from_millis(1), ..Options::default() };
-    let server = server(0, options);
+    let server = server(1, options);
     let client = Client::admin(&server);
     let from = server.cluster().revision();
     let mut events = client.watch(&format!("resourceVersion={from}&allowWatchBookmarks=true"));
     let cluster = server.cluster().clone();
     let writer = std::thread::spawn(move || {
-        for _ in 0..500 {
-            cluster.put(pod(0).build()).unwrap();
-            std::thread::sleep(Duration::from_micros(300));
+        for round in 0..300 {
+            let change = |pod: &mut Value| pod["metadata"]["labels"]["round"] = round.to_string().into();
+            cluster.modify("Pod", "a", "p0", change).unwrap();
+            std::thread::sleep(Duration::from_millis(2));
         }
     });
     let (mut last, mut bookmarked, mut bookmarks) = (from, from, 0);
-    while last < from + 500 {
+    while last < from + 300 {
         let event = events.next().unwrap().unwrap();
         let version = event["object"]["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
         if event["type"] == "BOOKMARK" {
@@ -124,7 +170,7 @@ fn a_bookmark_never_comes_before_what_it_covers() {
         }
     }
     writer.join().unwrap();
-    assert!(bookmarks > 10, "{bookmarks} bookmarks");
+    assert!(bookmarks > 0);
 }
 
 #[test]
@@ -196,8 +242,8 @@ fn watches_end_as_they_are_told_to() {
     assert_eq!(ends(Interruption::Clean).unwrap(), None);
     assert_eq!(ends(Interruption::Expired).unwrap().unwrap()["object"]["code"], 410);
     assert_eq!(ends(Interruption::InternalError).unwrap().unwrap()["object"]["code"], 500);
-    assert!(ends(Interruption::BetweenLines).is_err());
-    assert!(ends(Interruption::MidLine).is_err());
+    assert!(is_cut(&ends(Interruption::BetweenLines).unwrap_err()));
+    assert!(is_cut(&ends(Interruption::MidLine).unwrap_err()));
     let mut events = client.watch("resourceVersion=0");
     events.told();
     drop(events);
