@@ -67,6 +67,31 @@ fn thread_ns(task: &Path) -> Result<u64> {
     times.split(' ').next().context("no time")?.parse().context("no number")
 }
 
+/// What all CPUs have done since boot, in ticks of 10 ms.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct CpuTimes {
+    busy: u64,
+    idle: u64,
+}
+
+impl CpuTimes {
+    pub(crate) fn now() -> Result<Self> {
+        let stat = fs::read_to_string("/proc/stat")?;
+        let fields =
+            stat.lines().next().and_then(|line| line.strip_prefix("cpu ")).context("no CPU times")?;
+        let ticks: Vec<u64> = fields.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+        // proc_stat(5): user nice system idle iowait irq softirq steal; what guests have is in the first two.
+        let idle = ticks.iter().skip(3).take(2).sum();
+        Ok(Self { busy: ticks.iter().take(8).sum::<u64>() - idle, idle })
+    }
+
+    /// How busy they have been since then, in per cent.
+    pub(crate) fn busy_since(self, before: Self) -> f64 {
+        let busy = (self.busy - before.busy) as f64;
+        100.0 * busy / (busy + (self.idle - before.idle) as f64).max(1.0)
+    }
+}
+
 /// Threads and processes on this machine.
 pub(crate) fn census() -> Result<(usize, usize)> {
     let is_pid = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());

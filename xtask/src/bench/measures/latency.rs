@@ -4,6 +4,7 @@ use super::storm::trickle;
 use crate::bench::agent::Agent;
 use crate::bench::latencies::Latencies;
 use crate::bench::load::Load;
+use crate::bench::process::CpuTimes;
 use crate::bench::programs_in_c::{LIFE, STARTER, STATIC, Workshop};
 use crate::bench::{Bench, Row};
 use anyhow::{Result, ensure};
@@ -39,8 +40,9 @@ fn of_a_trickle(
     programs: [&Path; 2],
     (standing_by, machine, budget_seconds): (usize, &str, f64),
 ) -> Result<Row> {
-    let before = agent.latencies()?;
+    let (before, times) = (agent.latencies()?, CpuTimes::now()?);
     let started = trickle(starter, PER_SECOND, bench.effort.trickle, 2, programs)?;
+    let busy = CpuTimes::now()?.busy_since(times);
     std::thread::sleep(Duration::from_secs(1));
     let latencies = agent.latencies()?.since(&before);
     // A fork and an exec each.
@@ -53,7 +55,7 @@ fn of_a_trickle(
         ),
         budget: if machine == "idle" { "p99 ≤ 1 ms" } else { "p99 ≤ 10 ms" },
         measured: format!(
-            "{}; {:.2} % within {:.0} ms",
+            "{}; {:.2} % within {:.0} ms; CPUs {busy:.0} % busy",
             p99(&latencies)?,
             within * 100.0,
             budget_seconds * 1e3
