@@ -42,6 +42,6 @@ pub use perf::{Clock, may_open_clock};
 pub use policy::{ControlGroups, Pattern, PatternForm, PatternSubject, Policy, Rank};
 pub use privileges::{Capability, missing_capabilities};
 pub use samples::{Sample, SampleReader, SampleRings};
-pub use scan::{ControlGroupSet, Scanned, Scanner};
+pub use scan::{ControlGroupSet, ScanUnderWay, Scanned, Scanner};
 pub use shared::{Counters, Shared};
 pub use unwind::{MappedRange, TableSlot, UnwindMaps, UnwindTable};

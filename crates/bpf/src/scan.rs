@@ -58,47 +58,107 @@ impl Scanner {
     /// All processes and kernel threads that are visible from the agent's pid namespace, without `argv[0]`.
     /// Those that were not in the kernel's table are entered, undecided.
     pub fn scan(&mut self) -> Result<Vec<Scanned>, Error> {
-        let bytes = read_all(&self.processes)?;
-        let mut found = Vec::with_capacity(bytes.len() / 96);
-        let mut rest = &bytes[..];
-        while let Some((scanned, behind)) = parse_scanned(rest) {
-            found.push(scanned);
-            rest = behind;
-        }
-        Ok(found)
+        self.begin()?.complete()
     }
 
     /// [`Scanner::scan`], with `argv[0]` where it could be read.
     pub fn scan_with_argv0(&mut self) -> Result<Vec<Scanned>, Error> {
-        let mut found = self.scan()?;
-        let bytes = read_all(&self.argv0)?;
-        let mut names = HashMap::with_capacity(found.len());
-        let mut rest = &bytes[..];
-        while let Some((id, name, behind)) = parse_argv0(rest) {
-            names.insert(id, name);
-            rest = behind;
-        }
-        for scanned in &mut found {
-            scanned.facts.argv0 = names.remove(&(scanned.key, scanned.facts.key.id.start)).flatten();
-        }
-        Ok(found)
+        self.begin_with_argv0()?.complete()
+    }
+
+    /// Begins what [`Scanner::scan`] does at once.
+    pub fn begin(&mut self) -> Result<ScanUnderWay, Error> {
+        let processes = Some(open(&self.processes)?);
+        Ok(ScanUnderWay {
+            processes,
+            argv0: None,
+            chunk: vec![0; CHUNK_BYTES],
+            rest: Vec::new(),
+            found: Vec::new(),
+            names: HashMap::new(),
+        })
+    }
+
+    /// Begins what [`Scanner::scan_with_argv0`] does at once.
+    pub fn begin_with_argv0(&mut self) -> Result<ScanUnderWay, Error> {
+        let argv0 = Some(open(&self.argv0)?);
+        Ok(ScanUnderWay { argv0, ..self.begin()? })
     }
 }
 
-fn read_all(link: &OwnedFd) -> Result<Vec<u8>, Error> {
-    let failed = |source| Error::Kernel { action: "reading the list of processes", source };
-    let mut iterator = File::from(sys::open_iterator(link.as_fd()).map_err(failed)?);
-    // The kernel hands out at most eight pages at a time.
-    let mut bytes = Vec::with_capacity(64 * 1024);
-    let mut chunk = vec![0; 64 * 1024];
-    loop {
-        match iterator.read(&mut chunk) {
-            Ok(0) => return Ok(bytes),
-            Ok(read) => bytes.extend_from_slice(&chunk[..read]),
+/// A scan that is read piece by piece, by a thread that has something else to do as well.
+pub struct ScanUnderWay {
+    /// What is still to be read: all of this first, …
+    processes: Option<File>,
+    /// … then this.
+    argv0: Option<File>,
+    chunk: Vec<u8>,
+    /// What has been read of a record that is not whole yet.
+    rest: Vec<u8>,
+    found: Vec<Scanned>,
+    names: HashMap<(KernelKey, StartTime), Option<Box<str>>>,
+}
+
+/// The kernel hands out at most eight pages at a time.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+impl ScanUnderWay {
+    /// Reads on, some hundred processes at the most, which takes the kernel a millisecond or so. False when there is nothing more.
+    pub fn read_on(&mut self) -> Result<bool, Error> {
+        let Some(file) = self.processes.as_mut().or(self.argv0.as_mut()) else { return Ok(false) };
+        match file.read(&mut self.chunk) {
+            Ok(0) if self.processes.is_some() => self.processes = None,
+            Ok(0) => self.argv0 = None,
+            Ok(read) => {
+                self.rest.extend_from_slice(&self.chunk[..read]);
+                self.parse();
+            }
             Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => {}
-            Err(error) => return Err(failed(error)),
+            Err(source) => return Err(reading(source)),
         }
+        Ok(true)
     }
+
+    fn parse(&mut self) {
+        let mut rest = &self.rest[..];
+        if self.processes.is_some() {
+            while let Some((scanned, behind)) = parse_scanned(rest) {
+                self.found.push(scanned);
+                rest = behind;
+            }
+        } else {
+            while let Some((id, name, behind)) = parse_argv0(rest) {
+                self.names.insert(id, name);
+                rest = behind;
+            }
+        }
+        let parsed = self.rest.len() - rest.len();
+        self.rest.drain(..parsed);
+    }
+
+    /// What has been found, once there is nothing more to be read.
+    pub fn finish(mut self) -> Vec<Scanned> {
+        if !self.names.is_empty() {
+            for scanned in &mut self.found {
+                let id = (scanned.key, scanned.facts.key.id.start);
+                scanned.facts.argv0 = self.names.remove(&id).flatten();
+            }
+        }
+        self.found
+    }
+
+    fn complete(mut self) -> Result<Vec<Scanned>, Error> {
+        while self.read_on()? {}
+        Ok(self.finish())
+    }
+}
+
+fn open(link: &OwnedFd) -> Result<File, Error> {
+    Ok(File::from(sys::open_iterator(link.as_fd()).map_err(reading)?))
+}
+
+fn reading(source: std::io::Error) -> Error {
+    Error::Kernel { action: "reading the list of processes", source }
 }
 
 fn parse_scanned(bytes: &[u8]) -> Option<(Scanned, &[u8])> {
@@ -179,5 +239,30 @@ mod tests {
         let (scanned, rest) = parse_scanned(&bytes).expect("whole");
         assert_eq!(scanned.facts.executable.as_deref(), Some("/bin"));
         assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn a_record_that_comes_in_two_pieces_is_read() {
+        let mut record = vec![0; size_of::<RawScanned>()];
+        record[std::mem::offset_of!(RawScanned, path_bytes)] = 4;
+        record.extend(b"/bin");
+        let mut scan = ScanUnderWay {
+            processes: File::open("/dev/null").ok(),
+            argv0: None,
+            chunk: vec![0; CHUNK_BYTES],
+            rest: Vec::new(),
+            found: Vec::new(),
+            names: HashMap::new(),
+        };
+        for (piece, found) in [(&record[..], 1), (&record[..9], 1), (&record[9..], 2)] {
+            scan.rest.extend_from_slice(piece);
+            scan.parse();
+            assert_eq!(scan.found.len(), found);
+        }
+        assert!(scan.rest.is_empty());
+        // Nothing comes from there: first that is found out, then that nothing else is to be read.
+        assert!(scan.read_on().unwrap());
+        assert!(!scan.read_on().unwrap());
+        assert_eq!(scan.finish()[1].facts.executable.as_deref(), Some("/bin"));
     }
 }

@@ -16,6 +16,7 @@ pub(crate) struct Scan {
     /// Exits of images that were not known, so that their process is not either.
     exited_images: HashSet<Token, FixedState>,
     renamed: HashSet<Token, FixedState>,
+    moved: HashSet<Token, FixedState>,
 }
 
 impl Scan {
@@ -45,6 +46,13 @@ impl Scan {
         }
     }
 
+    /// An image's process has been put into another control group.
+    pub(crate) fn note_move(&mut self, token: Token) {
+        if self.under_way {
+            self.moved.insert(token);
+        }
+    }
+
     /// Whether a process that the scan has found has exited since.
     pub(crate) fn has_exited(&self, token: Token, facts: &ProcessFacts) -> bool {
         self.exited.contains(&facts.key.id) || self.exited_images.contains(&token)
@@ -53,5 +61,10 @@ impl Scan {
     /// Whether an event has given an image a name that the scan may not have seen yet.
     pub(crate) fn has_renamed(&self, token: Token) -> bool {
         self.renamed.contains(&token)
+    }
+
+    /// Whether an event has said where an image is, which the scan may not have seen yet.
+    pub(crate) fn has_moved(&self, token: Token) -> bool {
+        self.moved.contains(&token)
     }
 }

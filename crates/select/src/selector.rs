@@ -201,6 +201,10 @@ impl Selector {
         if self.scan.has_renamed(token) {
             facts.comm.clone_from(&process.facts.comm);
         }
+        if self.scan.has_moved(token) {
+            facts.container.clone_from(&process.facts.container);
+            facts.pod.clone_from(&process.facts.pod);
+        }
         if *process.facts == facts && process.standing == standing {
             return;
         }
@@ -258,6 +262,7 @@ impl Selector {
         out: &mut Vec<Operation>,
     ) {
         let Some(process) = self.processes.get_mut(&token) else { return };
+        self.scan.note_move(token);
         process.standing = standing;
         if process.facts.container == container && process.facts.pod == pod {
             self.decide(token, out);

@@ -1,6 +1,7 @@
 //! An agent that is being measured.
 
 use super::cgroup::MemoryGroup;
+use super::latencies::Latencies;
 use super::process;
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -72,6 +73,24 @@ impl Agent {
         Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
     }
 
+    /// How long decisions have taken so far.
+    pub(crate) fn latencies(&self) -> Result<Latencies> {
+        Latencies::read(&self.get("/metrics")?, "telegen_profiler_decision_latency_seconds")
+    }
+
+    /// Waits until another interval is written. Samples are counted as exported then.
+    pub(crate) fn wait_for_export(&self) -> Result<()> {
+        let written = || self.metric("telegen_profiler_exports_total", "success");
+        let before = written()?;
+        for _ in 0..300 {
+            std::thread::sleep(Duration::from_millis(100));
+            if written()? > before {
+                return Ok(());
+            }
+        }
+        bail!("no interval is written")
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -83,12 +102,17 @@ impl Agent {
 
     /// The profile it has written last.
     pub(crate) fn newest_profile(&self) -> Result<PathBuf> {
-        let files =
-            fs::read_dir(self.directory.join("profiles"))?.filter_map(|entry| Some(entry.ok()?.path()));
-        let profiles = files.filter(|path| path.to_string_lossy().ends_with(".pb.gz"));
+        let profiles = self.profiles()?.into_iter();
         profiles
             .max_by_key(|path| fs::metadata(path).and_then(|facts| facts.modified()).ok())
             .context("no profile yet")
+    }
+
+    /// All profiles that it has written.
+    pub(crate) fn profiles(&self) -> Result<Vec<PathBuf>> {
+        let files =
+            fs::read_dir(self.directory.join("profiles"))?.filter_map(|entry| Some(entry.ok()?.path()));
+        Ok(files.filter(|path| path.to_string_lossy().ends_with(".pb.gz")).collect())
     }
 }
 

@@ -27,8 +27,17 @@ pub(crate) fn terminate(child: &mut Child) {
 
 /// Resident memory, in bytes.
 pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
+    status_bytes(pid, "VmRSS:")
+}
+
+/// Resident memory without that of files, in bytes.
+pub(crate) fn anonymous_bytes(pid: u32) -> Result<u64> {
+    status_bytes(pid, "RssAnon:")
+}
+
+fn status_bytes(pid: u32, key: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).with_context(|| format!("no {key}"))?;
     Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
 }
 
@@ -56,6 +65,31 @@ pub(crate) fn thread_cpu_ns(pid: u32, name: &str) -> Result<u64> {
 fn thread_ns(task: &Path) -> Result<u64> {
     let times = fs::read_to_string(task.join("schedstat"))?;
     times.split(' ').next().context("no time")?.parse().context("no number")
+}
+
+/// What all CPUs have done since boot, in ticks of 10 ms.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct CpuTimes {
+    busy: u64,
+    idle: u64,
+}
+
+impl CpuTimes {
+    pub(crate) fn now() -> Result<Self> {
+        let stat = fs::read_to_string("/proc/stat")?;
+        let fields =
+            stat.lines().next().and_then(|line| line.strip_prefix("cpu ")).context("no CPU times")?;
+        let ticks: Vec<u64> = fields.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+        // proc_stat(5): user nice system idle iowait irq softirq steal; what guests have is in the first two.
+        let idle = ticks.iter().skip(3).take(2).sum();
+        Ok(Self { busy: ticks.iter().take(8).sum::<u64>() - idle, idle })
+    }
+
+    /// How busy they have been since then, in per cent.
+    pub(crate) fn busy_since(self, before: Self) -> f64 {
+        let busy = (self.busy - before.busy) as f64;
+        100.0 * busy / (busy + (self.idle - before.idle) as f64).max(1.0)
+    }
 }
 
 /// Threads and processes on this machine.

@@ -1,7 +1,8 @@
 //! Scans are pictures taken a while ago: what events have said since is newer, and wins.
 
 use crate::stories::{ends, handle, named, observed, pids, selector, standings, starts};
-use telegen_model::{Pid, ProcessId, StartTime, TargetNumber, Token};
+use std::sync::Arc;
+use telegen_model::{Container, ContainerId, Pid, PodFacts, ProcessId, StartTime, TargetNumber, Token};
 use telegen_rules::{Reason, Verdict};
 use telegen_select::{Event, Limits, Rates, Repairs, Selector, Standing};
 
@@ -83,6 +84,29 @@ fn a_name_given_during_the_scan_is_kept() {
     // The next scan is believed again: a rename can be lost.
     selector.begin_scan();
     assert_eq!(ends(&handle(&mut selector, Event::Seen(observed(5, 1, 0, 10, "bash")))), [10]);
+}
+
+#[test]
+fn where_a_process_was_put_during_the_scan_is_kept() {
+    let mut selector = selector(named(&["java"]));
+    let stale = observed(5, 1, 0, 10, "java");
+    handle(&mut selector, Event::Seen(stale.clone()));
+    selector.begin_scan();
+    let id = ContainerId::new(&"ab".repeat(32)).unwrap();
+    let moved = Event::Moved {
+        token: Token(10),
+        container: Some(Arc::new(Container { id, pod_uid: None })),
+        pod: PodFacts::InNone,
+        standing: Standing::Undecided,
+    };
+    handle(&mut selector, moved);
+    handle(&mut selector, Event::Seen(stale.clone()));
+    selector.finish_scan(&mut Vec::new());
+    assert!(selector.selection().all_processes()[0].facts.container.is_some());
+    // The next scan is believed again: a move can be lost.
+    selector.begin_scan();
+    handle(&mut selector, Event::Seen(stale));
+    assert!(selector.selection().all_processes()[0].facts.container.is_none());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::pods::PodSource;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use telegen_bpf::{ControlGroups, Decider, Pattern, PatternForm, PatternSubject, Policy, Rank, Scanner};
+use telegen_bpf::{ControlGroups, Decider, Pattern, PatternForm, PatternSubject, Policy, Rank, Scanned};
 use telegen_model::{Container, ControlGroup, Pid, PodFacts, TargetNumber};
 use telegen_process::ProcFs;
 use telegen_rules::Subject;
@@ -121,17 +121,19 @@ impl Sightings {
         }
     }
 
-    /// Those whose witness is still there.
-    pub(crate) fn confirm(self, scanner: &mut Scanner) -> Result<Groups, telegen_bpf::Error> {
-        if self.0.is_empty() {
-            return Ok(Groups::new());
-        }
+    /// Whether nothing is to be looked at again.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Those whose witness is still there, as a later scan has found it.
+    pub(crate) fn confirm(self, again: Vec<Scanned>) -> Groups {
         let places: HashMap<Pid, Option<ControlGroup>> =
-            scanner.scan()?.into_iter().map(|seen| (seen.facts.key.id.pid, seen.cgroup)).collect();
+            again.into_iter().map(|seen| (seen.facts.key.id.pid, seen.cgroup)).collect();
         let still = |(group, (pid, container)): (ControlGroup, (Pid, Arc<Container>))| {
             (places.get(&pid) == Some(&Some(group))).then_some((group, container))
         };
-        Ok(self.0.into_iter().filter_map(still).collect())
+        self.0.into_iter().filter_map(still).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 //! draining thread.
 
 use super::audience::Audience;
-use super::kernel_policy::{KernelPolicy, Sightings};
+use super::kernel_policy::{Groups, KernelPolicy, Sightings};
 use super::observation::{self, Asked};
 use super::waker::{Inbox, Sender, channel};
 use super::watchers::{ClientOutlet, Outlet, Watchers};
@@ -18,7 +18,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
-use telegen_bpf::{Decider, Event, EventKind, EventReader, Kernel, Outcome, Scanner, State, StateChange};
+use telegen_bpf::{
+    Decider, Event, EventKind, EventReader, Kernel, Outcome, ScanUnderWay, Scanned, Scanner, State,
+    StateChange,
+};
 use telegen_collect::{Interval, TargetFacts};
 use telegen_model::{ControlGroup, Pid, ProcessFacts, ProcessId};
 use telegen_rules::RuleSet;
@@ -32,6 +35,9 @@ const NEW_CONTAINER_DELAY: Duration = Duration::from_millis(500);
 /// … and of the time at most this part.
 const LOOKING_PART: u32 = 50;
 const QUEUE: usize = 64;
+
+/// So many processes of a scan are looked at before events are looked at again.
+const SCAN_PORTION: usize = 256;
 
 /// Targets whose stacks can be unwound from their first sample on, because they are made ready before the clocks
 /// start. With more than that most are idle, and cost nothing until they are not.
@@ -319,7 +325,8 @@ impl Owner {
     fn scan(&mut self) -> Result<telegen_select::Repairs, telegen_bpf::Error> {
         self.selector.begin_scan();
         let needs_argv0 = self.selector.selection().rules().needs_argv0();
-        let found = if needs_argv0 { self.scanner.scan_with_argv0()? } else { self.scanner.scan()? };
+        let under_way = if needs_argv0 { self.scanner.begin_with_argv0() } else { self.scanner.begin() };
+        let found = self.read_scan(under_way?)?;
         // Who has been born or has died since the scan began has said so: that comes first, or a process that the
         // scan has just seen dying would stand up again.
         self.handle_events()?;
@@ -327,7 +334,12 @@ impl Owner {
         let mut kernel_threads = 0;
         let (mut containers, mut sightings) = (Containers::default(), Sightings::default());
         let mut others = HashSet::new();
-        for scanned in found {
+        for (nth, scanned) in found.into_iter().enumerate() {
+            if nth % SCAN_PORTION == SCAN_PORTION - 1 {
+                // What comes next may end what has just been found: in the order in which it was learned.
+                self.carry_out(std::mem::take(&mut out), &[])?;
+                self.handle_events()?;
+            }
             if scanned.facts.kernel_thread {
                 kernel_threads += 1;
             } else if scanned.state != State::Exiting {
@@ -351,9 +363,22 @@ impl Owner {
         self.kernel_threads.store(kernel_threads, Ordering::Relaxed);
         let repairs = self.selector.finish_scan(&mut out);
         self.carry_out(out, &[])?;
-        let groups = sightings.confirm(&mut self.scanner)?;
+        let groups = if sightings.is_empty() {
+            Groups::new()
+        } else {
+            let under_way = self.scanner.begin()?;
+            sightings.confirm(self.read_scan(under_way)?)
+        };
         self.policy.set_groups(groups, others, &self.selector, &mut self.pods)?;
         Ok(repairs)
+    }
+
+    /// Reads all processes. Among thousands that takes a while, in which nobody shall wait for a decision.
+    fn read_scan(&mut self, mut under_way: ScanUnderWay) -> Result<Vec<Scanned>, telegen_bpf::Error> {
+        while under_way.read_on()? {
+            self.handle_events()?;
+        }
+        Ok(under_way.finish())
     }
 
     /// Handles all events that have come; decisions that follow are handed to the kernel together.

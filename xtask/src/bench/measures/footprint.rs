@@ -64,10 +64,10 @@ fn with_targets(bench: &Bench, settings: &str, targets: &Load, watch: Duration) 
     let agent = Agent::start(&bench.telegen, settings)?;
     let used = || targets.pids().into_iter().map(process::cpu_ns).sum::<Result<u64>>();
     let exported = || agent.metric("telegen_profiler_samples_total", "exported");
-    wait_for_export(&agent)?;
+    agent.wait_for_export()?;
     let before = (used()?, exported()?);
     let footprint = watched(&agent, watch)?;
-    wait_for_export(&agent)?;
+    agent.wait_for_export()?;
     let due = (used()? - before.0) as f64 / 1e9 * 99.0;
     let error = ((exported()? - before.1) / due - 1.0) * 100.0;
     ensure!(error.abs() <= 2.0, "there are {error:+.1} % more samples than CPU time × 99 Hz");
@@ -104,7 +104,7 @@ fn without_filter(bench: &Bench, settings: &str, watch: Duration) -> Result<Row>
 /// P4. Start-up is not in it.
 fn cpu_time(bench: &Bench, what: &str, settings: &str, watch: Duration, budget: f64) -> Result<Row> {
     let agent = Agent::start(&bench.telegen, settings)?;
-    wait_for_export(&agent)?;
+    agent.wait_for_export()?;
     let footprint = watched(&agent, watch)?;
     Ok(Row {
         number: "P4",
@@ -125,19 +125,6 @@ fn watched(agent: &Agent, watch: Duration) -> Result<Footprint> {
         peak: agent.peak_bytes().map(|bytes| bytes as f64 / MIB),
         cpu,
     })
-}
-
-/// Samples are counted as exported when their interval is written.
-fn wait_for_export(agent: &Agent) -> Result<()> {
-    let written = || agent.metric("telegen_profiler_exports_total", "success");
-    let before = written()?;
-    for _ in 0..300 {
-        std::thread::sleep(Duration::from_millis(100));
-        if written()? > before {
-            return Ok(());
-        }
-    }
-    anyhow::bail!("no interval is written")
 }
 
 /// The pids that a profile has no sample of, by the word of Go's own reader.

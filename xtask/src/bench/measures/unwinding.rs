@@ -3,10 +3,11 @@
 use crate::bench::agent::Agent;
 use crate::bench::bpf_stats::BpfStats;
 use crate::bench::load::Load;
+use crate::bench::programs_in_c::Workshop;
 use crate::bench::{Bench, Row, spread};
 use anyhow::{Context, Result, ensure};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -30,16 +31,10 @@ const SECONDS: &str = "10";
 /// P10 and P11, and perf's way beside it.
 pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
     println!("P10, P11: stacks of 30 frames without frame pointers");
-    let directory = std::env::temp_dir().join(format!("telegen-bench-stacks-{}", std::process::id()));
-    fs::create_dir_all(&directory)?;
-    let rows = measure_in(bench, &directory);
-    // What cannot be removed is found below the directory for temporary files.
-    let _ = fs::remove_dir_all(&directory);
-    rows
-}
-
-fn measure_in(bench: &Bench, directory: &Path) -> Result<Vec<Row>> {
-    let program = build(directory)?;
+    let workshop = Workshop::open("stacks")?;
+    let directory = workshop.path();
+    let flags = ["-O2", "-fomit-frame-pointer", "-fno-optimize-sibling-calls"];
+    let program = workshop.build(DEEP, &flags, "telegen-bench-deep")?;
     let mut deep = Load::default();
     deep.add(&mut Command::new(program))?;
     let pid = deep.pid_list();
@@ -53,16 +48,6 @@ fn measure_in(bench: &Bench, directory: &Path) -> Result<Vec<Row>> {
         Err(error) => rows.push(Row::not_measured("–", &error)),
     }
     Ok(rows)
-}
-
-fn build(directory: &Path) -> Result<PathBuf> {
-    let (source, program) = (directory.join("deep.c"), directory.join("telegen-bench-deep"));
-    fs::write(&source, DEEP)?;
-    let mut command = Command::new("cc");
-    command.args(["-O2", "-fomit-frame-pointer", "-fno-optimize-sibling-calls", "-o"]);
-    let output = command.arg(&program).arg(&source).output().context("cannot run cc")?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(program)
 }
 
 fn start(bench: &Bench, pid: &str, rate: u32) -> Result<Agent> {
