@@ -17,8 +17,9 @@ pub struct SelectorError {
 
 /// A selector of pods by their labels: requirements, all of which must hold.
 ///
-/// The grammar, the limits and the meaning are those of Kubernetes (`k8s.io/apimachinery/pkg/labels`), but for `>` and
-/// `<`, which compare numbers and are used for nodes.
+/// The grammar, the limits and the meaning are those of Kubernetes (`k8s.io/apimachinery/pkg/labels`), but for `in ()`,
+/// which is an error here and means the empty value there, and for `>` and `<`, which compare numbers and are used for
+/// nodes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Selector {
     requirements: Vec<Requirement>,

@@ -141,3 +141,14 @@ fn a_pid_in_both_keys_is_named_by_the_first() {
     let selection = selector.selection();
     assert_eq!(selection.reason(selection.should_profile(Pid(5))), "target_pids[0] = 5");
 }
+
+#[test]
+fn a_rename_that_was_lost_is_found_though_the_kernel_still_stands_by_the_old_name() {
+    let mut selector = selector(named(&["java"]));
+    handle(&mut selector, Event::Seen(observed(5, 1, 0, 10, "java")));
+    selector.begin_scan();
+    let mut renamed = observed(5, 1, 0, 10, "bash");
+    renamed.standing = Standing::Profile { by_pid: false, follow: false, target: TargetNumber(0) };
+    let out = handle(&mut selector, Event::Seen(renamed));
+    assert_eq!((ends(&out), standings(&out)), (vec![10], vec![Standing::Skip]));
+}

@@ -218,3 +218,14 @@ fn what_is_forgotten_is_decided_again() {
     assert!(starts(&out).is_empty(), "and not interrupted");
     assert_eq!(selection.should_profile(Pid(5)).verdict, Verdict::Profile);
 }
+
+#[test]
+fn it_is_full_while_there_are_as_many_targets_as_there_may_be() {
+    let mut selector = Selector::new(named(&["a"]), Pid(1), Limits { max_targets: 2 }, Rates::default());
+    handle(&mut selector, Event::Seen(observed(5, 1, 0, 5, "a")));
+    assert!(!selector.is_full());
+    handle(&mut selector, Event::Seen(observed(6, 1, 0, 6, "a")));
+    assert!(selector.is_full());
+    handle(&mut selector, Event::Exited { token: Token(5) });
+    assert!(!selector.is_full());
+}
