@@ -158,6 +158,17 @@ mod tests {
     }
 
     #[test]
+    fn what_was_read_is_shown_as_it_is_written() {
+        for text in ["a", "!a", "a=b", "a=", "a!=b", "a in (b,c)", "a notin (b,c)", "a=b,!c,d notin (e,f)"] {
+            let shown = Selector::parse(text).map(|selector| selector.to_string());
+            assert_eq!(shown.as_deref(), Ok(text));
+        }
+        assert_eq!(Selector::parse("a in (b)").map(|selector| selector.to_string()).as_deref(), Ok("a=b"));
+        let about: Vec<_> = Selector::parse("a/b=c,!d").expect("a selector").requirements;
+        assert_eq!(about.iter().map(Requirement::key).collect::<Vec<_>>(), ["a/b", "d"]);
+    }
+
+    #[test]
     fn a_map_is_all_of_its_labels() {
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         let selector = Selector::of_labels(&[pair("app", "web"), pair("tier", "a")]).unwrap();

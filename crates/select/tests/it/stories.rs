@@ -229,3 +229,24 @@ fn it_is_full_while_there_are_as_many_targets_as_there_may_be() {
     handle(&mut selector, Event::Exited { token: Token(5) });
     assert!(!selector.is_full());
 }
+
+#[test]
+fn an_image_that_is_known_by_another_token_now_is_not_there_twice() {
+    let mut selector = selector(named(&["a"]));
+    handle(&mut selector, Event::Seen(observed(5, 1, 0, 10, "a")));
+    let out = handle(&mut selector, Event::Seen(observed(5, 1, 0, 11, "a")));
+    assert_eq!((ends(&out), starts(&out)), (vec![10], vec![11]));
+    assert_eq!(selector.selection().counts(), (1, 1));
+}
+
+#[test]
+fn the_targets_are_those_that_are_profiled() {
+    let mut selector = selector(named(&["a"]));
+    for (pid, name) in [(5, "a"), (6, "b"), (7, "a")] {
+        handle(&mut selector, Event::Seen(observed(pid, 1, 0, u64::from(pid), name)));
+    }
+    handle(&mut selector, Event::Exited { token: Token(7) });
+    let targets: Vec<_> =
+        selector.targets().map(|(token, process)| (token, process.decision.verdict)).collect();
+    assert_eq!(targets, [(Token(5), Verdict::Profile)]);
+}
