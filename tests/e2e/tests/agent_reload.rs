@@ -139,13 +139,13 @@ fn whom_a_reload_does_not_concern_it_costs_not_one_sample() -> Result<()> {
     let text = fs::read_to_string(&file)?;
     agent.wait_for_profiles("a first profile", |all| !all.is_empty())?;
     let begun = SystemTime::now();
-    let reloads = || Ok(agent.metrics()?.sum(RELOADS, &[]).unwrap_or(0.0));
+    let reloads = || -> Result<f64> { Ok(agent.metrics()?.sum(RELOADS, &[]).unwrap_or(0.0)) };
     // Each loses what it may lose once more, so that a few milliseconds a time would be too many in the end.
     for nth in 1..=24 {
-        let before: f64 = reloads()?;
+        let before = reloads()?;
         let new = scratch.write("agent.yaml.new", &text.replace(SAME_FOR_ONE[0], SAME_FOR_ONE[nth % 4]))?;
         fs::rename(new, &file)?;
-        until(LIMIT, "the reload", || -> Result<Option<()>> { Ok((reloads()? > before).then_some(())) })?;
+        until(LIMIT, "the reload", || Ok((reloads()? > before).then_some(())))?;
     }
     let reloaded = SystemTime::now();
     let profiles = agent.wait_for_profiles("a profile after the last reload", |all| {
