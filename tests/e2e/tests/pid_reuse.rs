@@ -89,7 +89,7 @@ fn name(is_target: bool, nth: usize) -> String {
 }
 
 impl Life {
-    /// Lives under a pid; false if somebody else has it.
+    /// Lives under a pid; false if somebody else has it, or this test may not choose one.
     fn live(self, scratch: &Scratch, nth: usize, pid: u32) -> Result<bool> {
         let (launcher, program) = match self {
             Self::Forked { is_target } => (name(is_target, nth), None),
@@ -105,6 +105,9 @@ impl Life {
             if outcome.code() != Some(2) {
                 outcome.expect_code(0)?;
                 return Ok(true);
+            }
+            if outcome.stderr.contains("not permitted") {
+                return Ok(false);
             }
             if !outcome.stderr.contains("File exists") {
                 bail!("{outcome}");
@@ -137,7 +140,7 @@ fn record_lives(
     sleep(Duration::from_secs(3));
     for (nth, life) in lives.iter().enumerate() {
         if !life.live(scratch, nth, pid)? {
-            return Ok(Err(format!("pid {pid} is another's")));
+            return Ok(Err(format!("pid {pid} could not be had again")));
         }
     }
     recording.signal(Signal::INT)?;

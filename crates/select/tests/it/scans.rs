@@ -174,3 +174,20 @@ fn who_ceases_to_match_gives_its_place_to_another() {
     assert_eq!((ends(&out), selector.selection().counts()), (vec![7], (4, 1)), "by a scan, too");
     assert!(!selector.is_full());
 }
+
+#[test]
+fn at_a_reload_those_who_leave_make_room_for_those_who_come() {
+    let mut selector = Selector::new(named(&["b"]), Pid(1), Limits { max_targets: 1 }, Rates::default());
+    for (pid, name) in [(5, "a"), (6, "b"), (7, "a")] {
+        handle(&mut selector, Event::Seen(observed(pid, 1, 0, u64::from(pid), name)));
+    }
+    let mut out = Vec::new();
+    selector.reload(named(&["a"]), Rates::default(), &mut out);
+    assert_eq!((ends(&out), starts(&out)), (vec![6], vec![5]));
+    let selection = selector.selection();
+    assert_eq!(
+        (selection.counts(), selection.refused()),
+        ((3, 1), 1),
+        "only the second of two is one too many"
+    );
+}
