@@ -55,6 +55,7 @@ impl RuleError {
                 let what = match key {
                     Key::ContainerIds | Key::ExcludeContainerIds => "container id",
                     Key::Labels | Key::ExcludeLabels => "label rule",
+                    Key::Pid | Key::Pids => "pid",
                     _ => "pattern",
                 };
                 format!("bad {what} {text:?}: {message}")

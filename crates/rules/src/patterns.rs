@@ -82,6 +82,19 @@ mod tests {
         assert_eq!(patterns.first_match("jstack"), Some(2));
         assert_eq!(patterns.first_match("python3"), Some(0));
         assert_eq!(patterns.first_match("ruby"), None);
+        assert_eq!(compile(&["x*", "j*", "java"]).first_match("java"), Some(1), "the glob stands first");
+    }
+
+    #[test]
+    fn so_many_patterns_and_no_more() {
+        let errors = |count| try_compile(Key::ProcessNames, &vec!["a".into(); count]).1;
+        assert_eq!(errors(4_096), []);
+        let errors = errors(5_000);
+        assert_eq!(
+            errors.iter().map(|error| error.place().1).collect::<Vec<_>>(),
+            [Some(4_096)],
+            "it is said once"
+        );
     }
 
     #[test]

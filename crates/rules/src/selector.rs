@@ -17,8 +17,9 @@ pub struct SelectorError {
 
 /// A selector of pods by their labels: requirements, all of which must hold.
 ///
-/// The grammar, the limits and the meaning are those of Kubernetes (`k8s.io/apimachinery/pkg/labels`), but for `>` and
-/// `<`, which compare numbers and are used for nodes.
+/// The grammar, the limits and the meaning are those of Kubernetes (`k8s.io/apimachinery/pkg/labels`), but for `in ()`,
+/// which is an error here and means the empty value there, and for `>` and `<`, which compare numbers and are used for
+/// nodes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Selector {
     requirements: Vec<Requirement>,
@@ -154,6 +155,17 @@ mod tests {
             let parsed = Selector::parse(selector).unwrap_or_else(|error| panic!("{selector}: {error}"));
             assert_eq!(parsed.matches(&pod), selected, "{selector}");
         }
+    }
+
+    #[test]
+    fn what_was_read_is_shown_as_it_is_written() {
+        for text in ["a", "!a", "a=b", "a=", "a!=b", "a in (b,c)", "a notin (b,c)", "a=b,!c,d notin (e,f)"] {
+            let shown = Selector::parse(text).map(|selector| selector.to_string());
+            assert_eq!(shown.as_deref(), Ok(text));
+        }
+        assert_eq!(Selector::parse("a in (b)").map(|selector| selector.to_string()).as_deref(), Ok("a=b"));
+        let about: Vec<_> = Selector::parse("a/b=c,!d").expect("a selector").requirements;
+        assert_eq!(about.iter().map(Requirement::key).collect::<Vec<_>>(), ["a/b", "d"]);
     }
 
     #[test]

@@ -44,4 +44,11 @@ mod tests {
         let places: Vec<String> = errors.iter().map(|error| error.place().0).collect();
         assert_eq!(places, ["targets[2].name", "targets[3].name", "targets[4].name", "targets[5].name"]);
     }
+
+    #[test]
+    fn a_name_is_no_longer_than_a_label() {
+        let long = "a".repeat(63);
+        assert!(check(&long, false).is_ok() && check(&(long.clone() + "a"), false).is_err());
+        assert!(check(&long, true).is_err(), "it is taken");
+    }
 }

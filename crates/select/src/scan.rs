@@ -68,3 +68,25 @@ impl Scan {
         self.moved.contains(&token)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_what_happens_between_scans() {
+        let mut scan = Scan::default();
+        for _ in 0..2 {
+            scan.note_rename(Token(1));
+            scan.note_exit(Token(2), None);
+            assert!(scan.renamed.is_empty() && scan.exited_images.is_empty());
+            scan.begin();
+            scan.note_rename(Token(3));
+            scan.note_exit(Token(4), None);
+            assert!(scan.has_renamed(Token(3)) && scan.exited_images.contains(&Token(4)));
+            scan.finish();
+            assert!(!scan.has_renamed(Token(3)) && scan.exited_images.is_empty());
+        }
+        assert_eq!(scan.number, 2);
+    }
+}

@@ -42,6 +42,9 @@ impl TargetNumbers {
     ) -> Vec<(TargetNumber, TargetSettings)> {
         let mut named = Vec::new();
         let mut next = Vec::with_capacity(targets.len());
+        let is_kept = |number| targets.iter().any(|(_, target)| self.meaning(number) == Some(target));
+        let mut left: VecDeque<TargetNumber> = self.current.iter().map(|&(_, number)| number).collect();
+        left.retain(|&number| number.0 != 0 && !is_kept(number));
         for (id, target) in targets {
             if *target.name == *"default" && target.sample_hz == target.clock_hz {
                 next.push((*id, TargetNumber(0)));
@@ -50,8 +53,10 @@ impl TargetNumbers {
             let mut current = self.current.iter().map(|&(_, number)| number);
             let known = current.find(|&number| self.meaning(number) == Some(target));
             let number = known.unwrap_or_else(|| {
-                // More targets than there are numbers share the last one.
-                let number = self.free.pop_front().unwrap_or(TargetNumber(u8::MAX));
+                // Rather a few samples that are under way with another's name than two targets with one number, which
+                // only happens where there are more targets than numbers.
+                let number = self.free.pop_front().or_else(|| left.pop_front());
+                let number = number.unwrap_or(TargetNumber(u8::MAX));
                 self.meanings[usize::from(number.0)] = Some(target.clone());
                 named.push((number, target.clone()));
                 number
@@ -78,6 +83,7 @@ impl TargetNumbers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     fn target(name: &str, sample_hz: u32) -> TargetSettings {
         TargetSettings { name: name.into(), sample_hz, clock_hz: 99 }
@@ -114,6 +120,38 @@ mod tests {
         assert_ne!(numbers.number(TargetId::DEFAULT), TargetNumber(0));
         numbers.assign(&[(TargetId::DEFAULT, target("default", 99))]);
         assert!(!numbers.free.contains(&TargetNumber(0)));
+    }
+
+    #[test]
+    fn however_many_change_at_a_time_each_has_a_number_of_its_own() {
+        let mut numbers = TargetNumbers::new();
+        for round in 0..5 {
+            let targets: Vec<_> = (0..255).map(|place| target(&format!("{round}-{place}"), 99)).collect();
+            let named = numbers.assign(&listed(&targets));
+            assert_eq!(named.len(), targets.len());
+            let given: BTreeSet<u8> = (0..254).map(|place| numbers.number(id(place)).0).collect();
+            assert!(given.len() == 254 && !given.contains(&0), "{given:?}");
+            for (number, meaning) in named {
+                assert_eq!(numbers.meaning(number), Some(&meaning), "{number:?} means one and no other");
+            }
+        }
+    }
+
+    #[test]
+    fn who_stays_keeps_its_number_while_all_others_change() {
+        let mut numbers = TargetNumbers::new();
+        let mut targets: Vec<_> = (0..254).map(|place| target(&place.to_string(), 99)).collect();
+        numbers.assign(&listed(&targets));
+        let of_last = numbers.number(id(253));
+        for (nth, changed) in targets[..253].iter_mut().enumerate() {
+            *changed = target(&format!("other-{nth}"), 99);
+        }
+        assert_eq!(numbers.assign(&listed(&targets)).len(), 253);
+        assert_eq!(numbers.number(id(253)), of_last);
+        assert!((0..253).all(|place| numbers.number(id(place)) != of_last));
+        // None has been lost or doubled on the way.
+        let free: BTreeSet<u8> = numbers.free.iter().map(|number| number.0).collect();
+        assert_eq!((free.len(), numbers.free.len()), (1, 1));
     }
 
     #[test]

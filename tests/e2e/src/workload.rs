@@ -18,6 +18,10 @@ pub enum Program {
     BurnStripped,
     /// A parent that forks a burning child: `forker.c`.
     Forker,
+    /// A child under a chosen pid: `at_pid.c`.
+    AtPid,
+    /// Many children that burn at once: `crowd.c`.
+    Crowd,
     /// A parent that forks and execs: `spawner.c`.
     Spawner,
     /// A program that becomes another: `exec_midway.c`.
@@ -70,6 +74,8 @@ impl Program {
         match self {
             Self::Burn | Self::BurnStatic | Self::BurnStripped => "burn.c",
             Self::Forker => "forker.c",
+            Self::AtPid => "at_pid.c",
+            Self::Crowd => "crowd.c",
             Self::Spawner => "spawner.c",
             Self::ExecMidway => "exec_midway.c",
             Self::Rename => "rename.c",
@@ -217,6 +223,9 @@ mod tests {
             assert!(program.built()?.is_file());
         }
         for program in [Syscalls, Inlined, Generated, JitDump, Clocks, Sleeper, Templates, Rust, Go] {
+            assert!(program.built()?.is_file());
+        }
+        for program in [AtPid, Crowd] {
             assert!(program.built()?.is_file());
         }
         Ok(())

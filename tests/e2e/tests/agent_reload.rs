@@ -4,7 +4,8 @@ use anyhow::{Context, Result};
 use rustix::process::Signal;
 use std::fs;
 use std::time::{Duration, SystemTime};
-use telegen_e2e::{Agent, AgentSettings, KernelObjects, Program, Running, Scratch, until};
+use telegen_e2e::accuracy::assert_sample_count_beside;
+use telegen_e2e::{Agent, AgentSettings, CpuMeter, KernelObjects, Program, Running, Scratch, until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const RELOADED: &str = "telegen_profiler_config_last_reload_successful";
@@ -111,4 +112,54 @@ fn disabling_detaches_every_program_and_keeps_the_listener() -> Result<()> {
     assert_eq!(subject.agent.get("/healthz")?.status, 200);
     subject.rewrite(|text| text.replacen("  enabled: false\n", "", 1))?;
     subject.wait_for("tg-kill-switch-a", "tg-kill-switch-b")
+}
+
+const RELOADS: &str = "telegen_profiler_config_reloads_total";
+
+/// Rules that differ, and that all have the same in store for `tg-reload-stays`.
+const SAME_FOR_ONE: [&str; 4] = [
+    "  target_process_names: [tg-reload-stays]\n",
+    "  target_process_names: [tg-reload-other, tg-reload-stays]\n",
+    "  target_process_names: [\"tg-reload-*\"]\n  exclude_process_names: [tg-reload-other]\n",
+    "  targets:\n    - name: other\n      process_names: [tg-reload-other]\n  target_process_names: [tg-reload-stays]\n",
+];
+
+#[test]
+fn whom_a_reload_does_not_concern_it_costs_not_one_sample() -> Result<()> {
+    const HZ: f64 = 499.0;
+    let scratch = Scratch::new()?;
+    let stays = scratch.start(Program::Burn, "tg-reload-stays", &[])?;
+    let _other = scratch.start(Program::Burn, "tg-reload-other", &[])?;
+    let meter = CpuMeter::start(stays.pid());
+    let rate = format!("  cpu: {{sample_rate: {HZ}}}\n");
+    let rules = format!("{rate}{}", SAME_FOR_ONE[0]);
+    let mut agent =
+        Agent::start(&scratch, &AgentSettings { interval: "5s", rules: &rules, ..AgentSettings::default() })?;
+    let file = scratch.join("agent.yaml");
+    let text = fs::read_to_string(&file)?;
+    agent.wait_for_profiles("a first profile", |all| !all.is_empty())?;
+    let begun = SystemTime::now();
+    let reloads = || -> Result<f64> { Ok(agent.metrics()?.sum(RELOADS, &[]).unwrap_or(0.0)) };
+    // Each loses what it may lose once more, so that a few milliseconds a time would be too many in the end.
+    for nth in 1..=24 {
+        let before = reloads()?;
+        let new = scratch.write("agent.yaml.new", &text.replace(SAME_FOR_ONE[0], SAME_FOR_ONE[nth % 4]))?;
+        fs::rename(new, &file)?;
+        until(LIMIT, "the reload", || Ok((reloads()? > before).then_some(())))?;
+    }
+    let reloaded = SystemTime::now();
+    let profiles = agent.wait_for_profiles("a profile after the last reload", |all| {
+        all.iter().any(|profile| profile.start > reloaded && profile.count_of("tg-reload-stays") > 0)
+    })?;
+    let undelivered = agent.metrics()?.sum("telegen_profiler_samples_undelivered_estimate", &[])?;
+    agent.terminate()?;
+    let profiles: Vec<_> = profiles.into_iter().filter(|profile| profile.start > begun).collect();
+    let (first, last) = (profiles.first().context("a profile")?, profiles.last().context("a profile")?);
+    assert!(first.start < reloaded && last.start > reloaded, "reloads are to lie in between");
+    // Of the whole time: what might be lost from one window to the next is missing, too.
+    let cpu_seconds = meter.between(first.start, last.end())?;
+    let samples = profiles.iter().map(|profile| profile.count_of("tg-reload-stays")).sum();
+    assert_sample_count_beside(samples, undelivered as u64, cpu_seconds, HZ);
+    assert!(profiles.iter().any(|profile| profile.count_of("tg-reload-other") > 0), "some concern the other");
+    Ok(())
 }

@@ -26,6 +26,7 @@ mod hostile_targets;
 mod hotplug;
 mod jitdump;
 mod kernel_decisions;
+mod known_faults;
 mod labels;
 mod lifecycle;
 mod manual;

@@ -162,5 +162,21 @@ mod tests {
         assert_eq!(edits("", "abc"), 3);
         assert_eq!(edits("a*", "abcdef"), 0);
         assert_eq!(edits("*x", "abcdey"), 1);
+        assert_eq!(edits("*", ""), 0);
+        assert_eq!(edits("j?va", "java"), 0);
+        assert_eq!(edits("j?va", "jva"), 1);
+        assert_eq!(edits("abc", ""), 3);
+        assert_eq!(edits("abcd", "bcde"), 2);
+        assert_eq!(edits("ab", "ba"), 2);
+        assert_eq!(edits("kitten", "sitting"), 3);
+        assert_eq!(edits("a*c*e", "abcde"), 0);
+        assert_eq!(edits("b*", "abc"), 1);
+    }
+
+    #[test]
+    fn of_long_texts_the_beginning_counts() {
+        let long = "a".repeat(256);
+        assert_eq!(edits(&long, &(long.clone() + "b")), 0);
+        assert_eq!(edits(&long[1..], &long), 1);
     }
 }

@@ -227,6 +227,14 @@ mod tests {
         assert!(check_key("app.kubernetes.io/name").is_ok() && check_key("a/b/c").is_err());
         assert!(check_key("/a").is_err() && check_key("a/").is_err() && check_key("a..b/c").is_err());
         assert!(check_value("").is_ok() && check_value("a-").is_err() && check_value(".a").is_err());
-        assert!(Selector::parse(&"a,".repeat(10_000)).is_err());
+    }
+
+    #[test]
+    fn so_many_bytes_and_no_more() {
+        let longest = "a,".repeat(Selector::MAX_BYTES / 2 - 1) + "ab";
+        assert_eq!(longest.len(), 16_384);
+        assert!(Selector::parse(&longest).is_ok());
+        let error = Selector::parse(&(longest + "c")).expect_err("one too many");
+        assert_eq!(error.to_string(), "a selector may have 16384 bytes (at byte 0)");
     }
 }

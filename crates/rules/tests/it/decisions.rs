@@ -168,6 +168,7 @@ fn more_pids_than_there_is_room_for_are_refused_not_dropped() {
     assert_eq!(compile(65_535).expect("fits").pids().len(), 65_535);
     let errors = compile(65_536).expect_err("one too many");
     assert_eq!(errors[0].place(), ("target_pids".to_owned(), Some(65_535)));
+    assert_eq!(errors[0].message(), "bad pid \"65536\": a list may have 65535 pids");
 }
 
 #[test]

@@ -293,3 +293,59 @@ fn a_container_is_enough_where_nothing_else_counts() {
     let in_prod = rules(|spec| spec.namespaces = vec!["prod".into()]);
     assert_eq!(in_prod.container_target(&container, &PodFacts::Pending), None);
 }
+
+/// Names, executables and containers of a target.
+type Lists<'a> = (&'a [&'a str], &'a [&'a str], &'a [&'a str]);
+
+/// Named targets, each with lists of which all must match, as far as there are any.
+fn all_of(targets: &[Lists<'_>]) -> RuleSet {
+    let list = |list: &[&str]| list.iter().map(|&entry| entry.into()).collect();
+    let target = |(place, &(names, paths, containers)): (usize, &Lists<'_>)| TargetSpec {
+        name: format!("t{place}"),
+        rules: RuleSpec {
+            process_names: list(names),
+            executables: list(paths),
+            container_ids: list(containers),
+            match_mode: Some(MatchMode::All),
+            ..RuleSpec::default()
+        },
+        ..TargetSpec::default()
+    };
+    let targets = targets.iter().enumerate().map(target).collect();
+    RuleSet::compile(TargetingSpec { targets, ..TargetingSpec::default() }).expect("valid rules")
+}
+
+#[test]
+fn what_matches_of_one_target_does_not_count_for_the_next() {
+    let rules = all_of(&[(&["java"], &["/opt/*"], &[]), (&["ruby"], &["/usr/*"], &[])]);
+    assert_eq!(yes(&rules, "java", "/opt/java"), TargetId::named(0));
+    assert_eq!(yes(&rules, "ruby", "/usr/ruby"), TargetId::named(1));
+    assert_eq!(yes(&rules, "java", "/usr/java"), None);
+}
+
+#[test]
+fn a_container_goes_to_the_first_target_that_surely_has_it() {
+    let id = ContainerId::new(&"0123456789abcdef".repeat(4)).expect("an id");
+    let container = Arc::new(Container { id, pod_uid: None });
+    let rules = all_of(&[(&[], &[], &["ba9876543210"]), (&[], &[], &["0123456789ab"])]);
+    assert_eq!(rules.container_target(&container, &PodFacts::InNone), TargetId::named(1));
+    let hidden = all_of(&[(&["java"], &[], &["0123456789ab"]), (&[], &[], &["0123456789ab"])]);
+    assert_eq!(hidden.container_target(&container, &PodFacts::InNone), None, "java is the first's");
+    let other = RuleSpec { container_ids: vec!["ba9876543210".into()], ..RuleSpec::default() };
+    let named = TargetSpec { name: "a".into(), rules: other, ..TargetSpec::default() };
+    let flat = RuleSpec { container_ids: vec!["0123456789ab".into()], ..RuleSpec::default() };
+    let spec = TargetingSpec { targets: vec![named], rules: flat, ..TargetingSpec::default() };
+    let any = RuleSet::compile(spec).expect("valid rules");
+    assert_eq!(any.container_target(&container, &PodFacts::InNone), Some(TargetId::DEFAULT));
+}
+
+#[test]
+fn only_what_an_exclusion_matches_is_excluded() {
+    let rules = rules(|spec| {
+        spec.process_names = vec!["java".into()];
+        spec.exclude_process_names = vec!["sh".into()];
+    });
+    let kernel = rules.kernel_rules();
+    assert!(kernel.excludes(&[b"sh"], b"/bin/sh"));
+    assert!(!kernel.excludes(&[b"java"], b"/bin/java"));
+}

@@ -2,11 +2,13 @@
 #![allow(missing_docs)]
 
 mod decisions;
+mod explanations;
 mod generated;
 mod globs;
 mod independent;
 mod kernel;
 mod naive_glob;
+mod needs;
 mod oracle;
 mod pods;
 mod targets;

@@ -218,3 +218,15 @@ fn bad_rules_on_labels_are_named() {
     let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(shown.join("\n"));
 }
+
+#[test]
+fn so_many_rules_on_labels_and_no_more() {
+    let rules_of = |count| {
+        let labels = vec![LabelRule::Selector("app=web".into()); count];
+        RuleSet::compile(&RuleSpec { labels, ..RuleSpec::default() })
+    };
+    assert!(rules_of(256).is_ok());
+    let errors = rules_of(257).expect_err("one too many");
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].to_string().starts_with("target_labels[256]"), "{}", errors[0]);
+}

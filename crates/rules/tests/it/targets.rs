@@ -245,3 +245,17 @@ fn of_several_targets_the_nearest_miss_comes_first() {
         ]
     );
 }
+
+#[test]
+fn of_several_targets_that_exclude_or_wait_the_first_is_named() {
+    let excluding = |name: &str| RuleSpec { exclude_process_names: names(&[name]), ..by_name(&["j*"]) };
+    let targets = vec![target("a", excluding("java")), target("b", excluding("ja*"))];
+    let rules = compile(targets, RuleSpec::default());
+    assert_eq!(said(&rules, &process("java")).2, "targets[0].exclude_process_names[0] = \"java\"");
+    assert_eq!(said(&rules, &process("jar")).1, "a");
+
+    let waiting = |namespace: &str| RuleSpec { namespaces: names(&[namespace]), ..RuleSpec::default() };
+    let rules = compile(vec![target("a", waiting("x")), target("b", waiting("y"))], RuleSpec::default());
+    let decision = rules.decide(&ProcessFacts { pod: PodFacts::Pending, ..process("java") }, None, false);
+    assert_eq!((decision.verdict, decision.target.place()), (Verdict::Pending, Some(0)));
+}

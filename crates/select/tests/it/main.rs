@@ -3,6 +3,7 @@
 
 mod late;
 mod model;
+mod pods;
 mod readers;
 mod retargeting;
 mod scans;

@@ -165,3 +165,53 @@ fn a_pid_in_both_keys_is_named_by_the_first() {
     let selection = selector.selection();
     assert_eq!(selection.reason(selection.should_profile(Pid(5))), "target_pids[0] = 5");
 }
+
+#[test]
+fn a_rename_that_was_lost_is_found_though_the_kernel_still_stands_by_the_old_name() {
+    let mut selector = selector(named(&["java"]));
+    handle(&mut selector, Event::Seen(observed(5, 1, 0, 10, "java")));
+    selector.begin_scan();
+    let mut renamed = observed(5, 1, 0, 10, "bash");
+    renamed.standing = Standing::Profile { by_pid: false, follow: false, target: TargetNumber(0) };
+    let out = handle(&mut selector, Event::Seen(renamed));
+    assert_eq!((ends(&out), standings(&out)), (vec![10], vec![Standing::Skip]));
+}
+
+#[test]
+fn who_ceases_to_match_gives_its_place_to_another() {
+    let mut selector = Selector::new(named(&["a"]), Pid(1), Limits { max_targets: 2 }, Rates::default());
+    for pid in 5..9 {
+        handle(&mut selector, Event::Seen(observed(pid, 1, 0, u64::from(pid), "a")));
+    }
+    for (leaver, heir) in [(5, 7), (6, 8)] {
+        let mut elsewhere = observed(leaver, 1, 1, u64::from(leaver) + 100, "b");
+        elsewhere.standing = Standing::Undecided;
+        let out = handle(&mut selector, Event::Execed(elsewhere));
+        assert_eq!((ends(&out), starts(&out)), (vec![u64::from(leaver)], vec![heir]));
+        assert_eq!(selector.selection().counts(), (4, 2));
+    }
+    let out = handle(&mut selector, Event::Renamed { token: Token(7), comm: "b".into() });
+    assert!(out.is_empty(), "it still has the name of its executable: {out:?}");
+    let mut seen = observed(7, 1, 0, 7, "b");
+    seen.standing = Standing::Profile { by_pid: false, follow: false, target: TargetNumber(0) };
+    let out = handle(&mut selector, Event::Seen(seen));
+    assert_eq!((ends(&out), selector.selection().counts()), (vec![7], (4, 1)), "by a scan, too");
+    assert!(!selector.is_full());
+}
+
+#[test]
+fn at_a_reload_those_who_leave_make_room_for_those_who_come() {
+    let mut selector = Selector::new(named(&["b"]), Pid(1), Limits { max_targets: 1 }, Rates::default());
+    for (pid, name) in [(5, "a"), (6, "b"), (7, "a")] {
+        handle(&mut selector, Event::Seen(observed(pid, 1, 0, u64::from(pid), name)));
+    }
+    let mut out = Vec::new();
+    selector.reload(named(&["a"]), Rates::default(), &mut out);
+    assert_eq!((ends(&out), starts(&out)), (vec![6], vec![5]));
+    let selection = selector.selection();
+    assert_eq!(
+        (selection.counts(), selection.refused()),
+        ((3, 1), 1),
+        "only the second of two is one too many"
+    );
+}
