@@ -1,16 +1,20 @@
 //! The thread `tg-http`, and who may be connected to it.
 
+use super::access::{Certificates, shake_hands};
 use super::connection::Connection;
+use super::transport::Transport;
+use crate::access_metrics::AccessMetrics;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -27,6 +31,8 @@ const END_PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Site {
     listener: TcpListener,
     router: Router,
+    certificates: Option<Arc<Certificates>>,
+    metrics: AccessMetrics,
 }
 
 impl Site {
@@ -36,7 +42,17 @@ impl Site {
         listener.set_nonblocking(true)?;
         // Connections have what the listener has.
         rustix::net::sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER)?;
-        Ok(Self { listener, router })
+        Ok(Self { listener, router, certificates: None, metrics: AccessMetrics::default() })
+    }
+
+    /// Is spoken to in TLS if there are certificates.
+    pub(crate) fn with_certificates(self, certificates: Option<Arc<Certificates>>) -> Self {
+        Self { certificates, ..self }
+    }
+
+    /// Counts here who is not served.
+    pub(crate) fn with_metrics(self, metrics: AccessMetrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// Where it is.
@@ -87,11 +103,11 @@ impl Drop for HttpServer {
 
 /// Serves a site until the sender of `stopped` is gone.
 async fn serve(site: Site, mut stopped: watch::Receiver<()>) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(site.listener)?;
+    let Site { listener, router, certificates, metrics } = site;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = GracefulShutdown::new();
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(REQUEST_PATIENCE);
+    let conversation = Conversation { router, certificates, metrics, stopped: stopped.clone() };
     loop {
         let next = async {
             let place = places.clone().acquire_owned().await;
@@ -106,13 +122,9 @@ async fn serve(site: Site, mut stopped: watch::Receiver<()>) -> io::Result<()> {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let service = TowerToHyperService::new(site.router.clone());
-        let connection = http.serve_connection(TokioIo::new(Connection::new(stream)), service);
-        let connection = connections.watch(connection);
+        let (conversation, watcher) = (conversation.clone(), connections.watcher());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "an HTTP connection has ended");
-            }
+            conversation.run(stream, watcher).await;
             drop(place);
         });
     }
@@ -120,6 +132,49 @@ async fn serve(site: Site, mut stopped: watch::Receiver<()>) -> io::Result<()> {
     // Who does not read does not keep the agent from ending.
     let _ = tokio::time::timeout(END_PATIENCE, connections.shutdown()).await;
     Ok(())
+}
+
+/// What every connection to a site needs.
+#[derive(Clone)]
+struct Conversation {
+    router: Router,
+    certificates: Option<Arc<Certificates>>,
+    metrics: AccessMetrics,
+    stopped: watch::Receiver<()>,
+}
+
+impl Conversation {
+    /// Answers until the client goes, or has to.
+    async fn run(mut self, stream: TcpStream, watcher: Watcher) {
+        let Some(transport) = self.agree(stream).await else { return };
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(REQUEST_PATIENCE);
+        let service = TowerToHyperService::new(self.router);
+        let connection = http.serve_connection(TokioIo::new(transport), service);
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%error, "an HTTP connection has ended");
+        }
+    }
+
+    /// The connection as it is spoken over, if that can be agreed on.
+    async fn agree(&mut self, stream: TcpStream) -> Option<Transport> {
+        let Some(certificates) = &self.certificates else {
+            return Some(Transport::Plain(Connection::new(stream)));
+        };
+        let agreed = tokio::select! {
+            agreed = shake_hands(stream, certificates.current(Instant::now())) => agreed,
+            _ = self.stopped.changed() => return None,
+        };
+        match agreed {
+            Ok(stream) => Some(Transport::Tls(Box::new(stream))),
+            Err(rejection) => {
+                if let Some(rejection) = rejection {
+                    self.metrics.count(rejection);
+                }
+                None
+            }
+        }
+    }
 }
 
 #[cfg(test)]
