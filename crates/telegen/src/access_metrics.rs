@@ -35,10 +35,12 @@ pub(crate) enum Rejection {
     Handshake,
     /// Too slowly.
     HandshakeTimeout,
+    /// While others from the same address have as many connections as they may.
+    Connections,
 }
 
 impl Rejection {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Host,
         Self::TokenMissing,
         Self::TokenWrong,
@@ -47,6 +49,7 @@ impl Rejection {
         Self::PlainHttp,
         Self::Handshake,
         Self::HandshakeTimeout,
+        Self::Connections,
     ];
 
     /// The word for it in metrics and logs.
@@ -60,6 +63,7 @@ impl Rejection {
             Self::PlainHttp => "plain_http",
             Self::Handshake => "tls_handshake",
             Self::HandshakeTimeout => "tls_timeout",
+            Self::Connections => "connections",
         }
     }
 }
@@ -142,7 +146,7 @@ mod tests {
             let line = format!("http_requests_rejected_total{{reason=\"{}\"}} {count}\n", rejection.name());
             assert!(text.contains(&line), "{line}{text}");
         }
-        assert_eq!(Rejection::ALL.map(Rejection::name).iter().collect::<BTreeSet<_>>().len(), 8);
+        assert_eq!(Rejection::ALL.map(Rejection::name).iter().collect::<BTreeSet<_>>().len(), 9);
         for line in [
             "certificate_reloads_total{outcome=\"failure\"} 1\n",
             "certificate_reloads_total{outcome=\"success\"} 0\n",

@@ -1,14 +1,17 @@
 //! Who is answered at `server.listen`: tokens, and how much those who are not can do.
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use std::fs::{self, Permissions};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use telegen_e2e::{
-    Agent, AgentSettings, Outcome, Program, Response, Running, Scratch, curl, curl_command, run, telegen,
-    until,
+    Agent, AgentSettings, Outcome, Program, Response, Running, Scratch, curl, curl_command, http_get, run,
+    telegen, until,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -209,5 +212,75 @@ fn insecure_takes_names_and_loopback_alone_does_not() -> Result<()> {
         assert_eq!(ask(&agent, LIST, &[name])?.status, status, "{server:?}");
         assert_eq!(rejected(&agent, "host")?, f64::from(u8::from(status == 403)));
     }
+    Ok(())
+}
+
+/// Begins a connection, and does not wait for it: a listener that has enough lets it wait.
+fn begin_connection(address: SocketAddr) -> Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::NONBLOCK, None)?;
+    match connect(&socket, &address) {
+        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(socket),
+        Err(error) => Err(error).context("cannot connect"),
+    }
+}
+
+fn descriptors(agent: &Agent) -> Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{}/fd", agent.running.pid()))?.count())
+}
+
+#[test]
+fn a_thousand_silent_connections_take_little_and_keep_nobody_away() -> Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
+    let scratch = Scratch::new()?;
+    let agent = start(&scratch, "")?;
+    let (before, memory) =
+        (descriptors(&agent)?, agent.metrics()?.sum("process_resident_memory_bytes", &[])?);
+    let connections = (0..1_000).map(|_| begin_connection(agent.listen())).collect::<Result<Vec<_>>>()?;
+    until(LIMIT, "connections to be refused", || {
+        Ok((rejected(&agent, "connections")? > 500.0).then_some(()))
+    })?;
+    let during = descriptors(&agent)?;
+    assert!(during <= before + 70, "{before} descriptors before, {during} during 1,000 connections");
+    let url = format!("http://{}{LIST}", agent.listen());
+    let begin = Instant::now();
+    assert_eq!(curl(["--interface", "127.0.0.2", &*url])?.status, 200);
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    assert_eq!(agent.get("/healthz")?.status, 200);
+    let grown = agent.metrics()?.sum("process_resident_memory_bytes", &[])? - memory;
+    assert!(grown < f64::from(16 << 20), "{grown} bytes for 1,000 connections");
+    drop(connections);
+    until(LIMIT, "an answer", || {
+        Ok(http_get(agent.listen(), LIST).is_ok_and(|response| response.status == 200).then_some(()))
+    })
+}
+
+#[test]
+fn a_request_that_comes_byte_by_byte_or_without_end_is_not_waited_for() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let agent = start(&scratch, "")?;
+    let mut large = TcpStream::connect(agent.listen())?;
+    large.set_read_timeout(Some(LIMIT))?;
+    large.write_all(format!("GET {LIST} HTTP/1.1\r\nHost: 127.0.0.1\r\n").as_bytes())?;
+    let line = format!("X: {}\r\n", "x".repeat(8_000));
+    // What is not taken any more is refused by the kernel.
+    let sent = (0..1_000).take_while(|_| large.write_all(line.as_bytes()).is_ok()).count();
+    ensure!(sent < 1_000, "{sent} lines have been taken");
+    let mut slow = TcpStream::connect(agent.listen())?;
+    slow.set_read_timeout(Some(Duration::from_millis(500)))?;
+    slow.write_all(b"GET / HTTP/1.1\r\nX: ")?;
+    let begin = Instant::now();
+    until(LIMIT, "the end of the connection", || {
+        let (sent, mut answer) = (slow.write_all(b"x"), [0; 512]);
+        let ended = match slow.read(&mut answer) {
+            Ok(read) => read == 0,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        };
+        Ok((ended || sent.is_err()).then_some(()))
+    })?;
+    ensure!(begin.elapsed() > Duration::from_secs(20), "{:?}", begin.elapsed());
+    assert_eq!(agent.ask(LIST)?.status, 200);
     Ok(())
 }

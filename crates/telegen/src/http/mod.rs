@@ -6,6 +6,7 @@ mod api;
 mod connection;
 mod health;
 mod host;
+mod peers;
 mod pieces;
 mod query;
 mod server;

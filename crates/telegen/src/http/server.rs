@@ -2,8 +2,9 @@
 
 use super::access::{Certificates, shake_hands};
 use super::connection::Connection;
+use super::peers::Peers;
 use super::transport::Transport;
-use crate::access_metrics::AccessMetrics;
+use crate::access_metrics::{AccessMetrics, Rejection};
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,6 +25,8 @@ const MAX_CONNECTIONS: usize = 128;
 const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 /// What the kernel holds of an answer on its way to a client, in bytes. It is charged to the agent's control group.
 const SEND_BUFFER: usize = 128 << 10;
+/// The most that a request may have before its body, and that of an answer is held here, in bytes of each connection.
+const BUFFER: usize = 64 << 10;
 /// How long clients may take to get what they have asked for when the agent ends.
 const END_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -106,6 +109,7 @@ async fn serve(site: Site, mut stopped: watch::Receiver<()>) -> io::Result<()> {
     let Site { listener, router, certificates, metrics } = site;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let peers = Peers::default();
     let connections = GracefulShutdown::new();
     let conversation = Conversation { router, certificates, metrics, stopped: stopped.clone() };
     loop {
@@ -117,15 +121,19 @@ async fn serve(site: Site, mut stopped: watch::Receiver<()>) -> io::Result<()> {
             next = next => next,
             _ = stopped.changed() => break,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, peer)) = accepted else {
             // Out of file descriptors, most likely: asking again at once would only keep the CPU busy.
             tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let Some(counted) = peers.admit(peer.ip()) else {
+            conversation.metrics.count(Rejection::Connections);
             continue;
         };
         let (conversation, watcher) = (conversation.clone(), connections.watcher());
         tokio::spawn(async move {
             conversation.run(stream, watcher).await;
-            drop(place);
+            drop((place, counted));
         });
     }
     drop(listener);
@@ -148,7 +156,7 @@ impl Conversation {
     async fn run(mut self, stream: TcpStream, watcher: Watcher) {
         let Some(transport) = self.agree(stream).await else { return };
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(REQUEST_PATIENCE);
+        http.timer(TokioTimer::new()).header_read_timeout(REQUEST_PATIENCE).max_buf_size(BUFFER);
         let service = TowerToHyperService::new(self.router);
         let connection = http.serve_connection(TokioIo::new(transport), service);
         if let Err(error) = watcher.watch(connection).await {
