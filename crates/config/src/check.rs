@@ -7,7 +7,7 @@ use crate::source::{Source, Span, shown};
 use crate::sources::KeySpans;
 use crate::value::Fault;
 use crate::yaml::{Entry, Node, Value};
-use crate::{Config, Diagnostics};
+use crate::{Config, Diagnostics, Server};
 use std::collections::BTreeMap;
 
 /// What is read from a tree.
@@ -182,16 +182,50 @@ impl Checker<'_, '_> {
         {
             self.warning(spans.key, "no type of profile is enabled, so nothing will be profiled".to_owned());
         }
-        let server = &config.server;
-        if server.is_exposed()
-            && !server.insecure
-            && let Some(spans) = self.spans.get("server.listen")
-        {
-            let message = format!("`server.listen` must be a loopback address, but is `{}`", server.listen);
-            let help = "whoever reaches it sees which processes run here: write 127.0.0.1 or [::1], or also \
-                        `server.insecure: true` if that is what you want";
-            self.error(spans.value, message, "not loopback", [help.to_owned()]);
+        self.server(&config.server);
+    }
+
+    /// Who may ask, which several keys say together.
+    fn server(&mut self, server: &Server) {
+        let tls = &server.tls;
+        let pair = [
+            ("server.tls.cert_file", tls.cert_file.is_some()),
+            ("server.tls.key_file", tls.key_file.is_some()),
+        ];
+        let authority = ("server.tls.client_ca_file", tls.client_ca_file.is_some());
+        let absent: Vec<&str> = pair.iter().filter(|(_, there)| !there).map(|(path, _)| *path).collect();
+        if !absent.is_empty() {
+            let there = pair.into_iter().chain([authority]).filter(|(_, there)| *there);
+            there.for_each(|(path, _)| self.without(path, &absent));
         }
+        let Some(listen) = self.spans.get("server.listen").map(|spans| spans.value) else { return };
+        if !server.is_exposed() {
+            return;
+        }
+        if !server.is_guarded() && !server.insecure {
+            let message = format!("`server.listen` is `{}`, where anybody could ask", server.listen);
+            let help = [
+                "whoever asks sees which processes run here: write 127.0.0.1 or [::1], or set one of these",
+                "`server.token_file`, and only who sends a token of that file is answered",
+                "`server.tls.client_ca_file`, with `cert_file` and `key_file`, and only who has a certificate is",
+                "`server.insecure: true`, and whoever reaches the address is",
+            ];
+            return self.error(listen, message, "not loopback", help.map(str::to_owned));
+        }
+        if server.token_file.is_some() && tls.cert_file.is_none() {
+            let message = format!(
+                "tokens go to `{}` in the clear: set `server.tls`, or see that nobody can read on the way",
+                server.listen
+            );
+            self.warning(listen, message);
+        }
+    }
+
+    /// A key that does nothing without others.
+    fn without(&mut self, path: &str, absent: &[&str]) {
+        let Some(span) = self.spans.get(path).map(|spans| spans.key) else { return };
+        let message = format!("`{path}` needs {}", listed(absent, "and"));
+        self.error(span, message, "alone", [crate::show::help_on(&CONFIG, path)]);
     }
 
     pub(crate) fn error(

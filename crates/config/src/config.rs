@@ -86,12 +86,27 @@ pub struct Kubelet {
 /// What is listened at.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Server {
-    /// For people, their tools and the page; a loopback address unless `insecure`.
+    /// For people, their tools and the page; a loopback address unless somebody is asked who he is, or `insecure`.
     pub listen: SocketAddr,
     /// For probes and scrapers.
     pub health_listen: SocketAddr,
-    /// Whether `listen` may be an address that others than this machine can reach.
+    /// The file with the tokens of which whoever asks at `listen` must have one.
+    pub token_file: Option<PathBuf>,
+    /// Whether and how `listen` is spoken to in TLS.
+    pub tls: Tls,
+    /// Whether `listen` may be an address that others than this machine can reach, and anybody may ask there.
     pub insecure: bool,
+}
+
+/// TLS, if there is a certificate; the certificate and its key are there together.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Tls {
+    /// The file with the certificate, and those between it and one that clients know.
+    pub cert_file: Option<PathBuf>,
+    /// The file with its key.
+    pub key_file: Option<PathBuf>,
+    /// The file with the certificates of which one has to have signed a client's.
+    pub client_ca_file: Option<PathBuf>,
 }
 
 /// Where profiles go.
@@ -155,6 +170,11 @@ impl Server {
     pub fn is_exposed(&self) -> bool {
         !self.listen.ip().to_canonical().is_loopback()
     }
+
+    /// Whether whoever asks has to show that he may.
+    pub fn is_guarded(&self) -> bool {
+        self.token_file.is_some() || self.tls.client_ca_file.is_some()
+    }
 }
 
 impl Default for Config {
@@ -180,6 +200,8 @@ impl Default for Config {
             server: Server {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9690)),
                 health_listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 9691)),
+                token_file: None,
+                tls: Tls::default(),
                 insecure: false,
             },
             export: Export {

@@ -171,7 +171,7 @@ static AFTER_RULES: &[Key<Config>] = &[
     key(
         "server.listen",
         &Single(Address, place!(Config; server.listen)),
-        "where people and their tools find `/api/v1/targets`; a loopback address unless `server.insecure` is `true`",
+        "where people and their tools find `/api/v1/targets`; a loopback address unless tokens, client certificates or `server.insecure` are set",
     ),
     key(
         "server.health_listen",
@@ -179,9 +179,29 @@ static AFTER_RULES: &[Key<Config>] = &[
         "where probes and scrapers find `/healthz`, `/readyz` and `/metrics`",
     ),
     key(
+        "server.token_file",
+        &Optional(File, place!(Config; server.token_file)),
+        "bearer tokens, one a line, of which whoever asks at `server.listen` must have one; read again when it changes",
+    ),
+    key(
+        "server.tls.cert_file",
+        &Optional(File, place!(Config; server.tls.cert_file)),
+        "the certificate, as PEM and with those it needs, that makes `server.listen` HTTPS; read again when it changes",
+    ),
+    key(
+        "server.tls.key_file",
+        &Optional(File, place!(Config; server.tls.key_file)),
+        "the private key of that certificate, as PEM",
+    ),
+    key(
+        "server.tls.client_ca_file",
+        &Optional(File, place!(Config; server.tls.client_ca_file)),
+        "certificates, as PEM, of which one must have signed that of whoever asks at `server.listen`",
+    ),
+    key(
         "server.insecure",
         &Single(Flag, place!(Config; server.insecure)),
-        "whether `server.listen` may be an address that others can reach, who then see which processes run here",
+        "whether `server.listen` may be an address that others can reach though nobody is asked for a token or certificate",
     ),
     key(
         "export.files.directory",
@@ -261,8 +281,7 @@ pub(crate) static TARGET: Table<Target> =
     Table { groups: &[TARGET_NAME, rule_keys!(Target, "", rules), TARGET_SETTINGS], later: &[] };
 
 /// Keys and sections that are documented, but whose part this version does not have.
-static LATER: &[&str] =
-    &["symbols", "java", "server.tls", "server.token_file", "store", "export.pyroscope", "export.otlp"];
+static LATER: &[&str] = &["symbols", "java", "store", "export.pyroscope", "export.otlp"];
 
 /// A key that the Go agent had.
 pub(crate) struct Renamed {
@@ -367,7 +386,7 @@ mod tests {
 
     #[test]
     fn keys_of_a_section_stand_together() {
-        for section in ["", "cpu", "server", "export", "export.files", "limits", "log"] {
+        for section in ["", "cpu", "server", "server.tls", "export", "export.files", "limits", "log"] {
             let names: Vec<_> = CONFIG.children(section).collect();
             assert_eq!(names.len(), names.iter().collect::<BTreeSet<_>>().len(), "{section}: {names:?}");
         }

@@ -5,7 +5,7 @@ mod state;
 use crate::engine::{Engine, EngineOptions, HOUSEKEEPING_INTERVAL, Stopped};
 use crate::failure::{Failure, Status};
 use crate::governor::Governor;
-use crate::http::{HttpServer, Site, api, health};
+use crate::http::{Access, HttpServer, Site, Whom, api, health};
 use crate::metrics::{Metrics, SampleOutcome};
 use crate::privileges;
 use crate::settings::Settings;
@@ -52,17 +52,22 @@ pub(crate) fn run(options: AgentOptions, settings: Settings) -> Result<(), Failu
 
 /// Listens for all who may ask something of the agent.
 fn listen(server: &Server, state: &Arc<State>, metrics: &Metrics) -> Result<HttpServer, Failure> {
+    let access =
+        Access::open(server, &metrics.access).map_err(|error| Failure::new(Status::Failed, error))?;
     let for_health = bind("server.health_listen", server.health_listen, health(state.clone()))?;
     tracing::info!(address = %for_health.1, "listening for probes and scrapers");
-    let for_all = bind("server.listen", server.listen, api(state.clone(), metrics.watches.clone()))?;
-    tracing::info!(address = %for_all.1, "listening for people and tools");
-    if server.insecure && server.is_exposed() {
+    let api = api(state.clone(), metrics.watches.clone(), access.gate);
+    let for_all = bind("server.listen", server.listen, api)?;
+    tracing::info!(address = %for_all.1, access = %Whom(server), "listening for people and tools");
+    if server.insecure && server.is_exposed() && !server.is_guarded() {
         tracing::warn!(
             address = %for_all.1,
             "server.insecure is true: whoever reaches this address sees which processes run here"
         );
     }
-    HttpServer::start(vec![for_health.0, for_all.0]).map_err(|error| Failure::new(Status::Failed, error))
+    let for_all = for_all.0.with_certificates(access.certificates);
+    let sites = [for_health.0, for_all].map(|site| site.with_metrics(metrics.access.clone()));
+    HttpServer::start(sites.into()).map_err(|error| Failure::new(Status::Failed, error))
 }
 
 fn bind(key: &str, address: SocketAddr, router: Router) -> Result<(Site, SocketAddr), Failure> {
@@ -208,6 +213,9 @@ impl Agent {
                 for (key, changed) in [
                     ("server.listen", old.listen != new.listen),
                     ("server.health_listen", old.health_listen != new.health_listen),
+                    ("server.token_file", old.token_file != new.token_file),
+                    ("server.tls", old.tls != new.tls),
+                    ("server.insecure", old.insecure != new.insecure),
                 ] {
                     if changed {
                         tracing::warn!("{key} has changed; that needs a restart");

@@ -1,5 +1,6 @@
 //! `telegen`: a targeted continuous profiler for Linux nodes and Kubernetes.
 
+mod access_metrics;
 mod agent;
 mod cli;
 mod command;

@@ -1,5 +1,6 @@
 //! What telegen says of itself, for scrapers.
 
+use crate::access_metrics::AccessMetrics;
 use crate::kubernetes_metrics::KubernetesMetrics;
 use crate::limit_metrics::LimitMetrics;
 use crate::output::shown;
@@ -144,6 +145,7 @@ pub(crate) struct Metrics {
     pub(crate) limits: LimitMetrics,
     pub(crate) kubernetes: KubernetesMetrics,
     pub(crate) watches: WatchMetrics,
+    pub(crate) access: AccessMetrics,
     reloads: Family<OutcomeLabel, Counter>,
     last_reload_successful: Gauge,
     config_info: Family<HashLabel, Gauge>,
@@ -179,6 +181,7 @@ impl Metrics {
             limits: LimitMetrics::default(),
             kubernetes: KubernetesMetrics::default(),
             watches: WatchMetrics::default(),
+            access: AccessMetrics::default(),
             reloads: Family::default(),
             last_reload_successful: Gauge::default(),
             config_info: Family::default(),
@@ -309,6 +312,7 @@ impl Metrics {
         self.limits.register(profiler);
         self.kubernetes.register(profiler);
         self.watches.register(profiler);
+        self.access.register(profiler);
         profiler.register("config_reloads", "Configurations read, by how it went", self.reloads.clone());
         profiler.register(
             "config_last_reload_successful",
@@ -499,6 +503,7 @@ mod tests {
             "telegen_profiler_bpf_map_bytes 4096",
             "telegen_profiler_cache_bytes{cache=\"symbols\"} 99",
             "telegen_profiler_exports_total{sink=\"files\",outcome=\"success\"} 1",
+            "telegen_profiler_http_requests_rejected_total{reason=\"client_certificate\"} 0",
             "process_cpu_seconds_total ",
             "process_resident_memory_bytes ",
         ] {

@@ -20,11 +20,13 @@ pub struct AgentSettings<'a> {
     pub max_size: &'a str,
     /// Further lines below `profiler:`, indented by two blanks.
     pub rules: &'a str,
+    /// Further lines below `server:`, indented by four.
+    pub server: &'a str,
 }
 
 impl Default for AgentSettings<'_> {
     fn default() -> Self {
-        Self { interval: "2s", max_size: "64MiB", rules: "" }
+        Self { interval: "2s", max_size: "64MiB", rules: "", server: "" }
     }
 }
 
@@ -49,11 +51,11 @@ impl Agent {
         let profiles = scratch.join("profiles");
         std::fs::create_dir_all(&profiles)?;
         let [health, listen] = free_addresses()?;
-        let AgentSettings { interval, max_size, rules } = settings;
+        let AgentSettings { interval, max_size, rules, server } = settings;
         let directory = profiles.display();
         let config = format!(
             "profiler:\n  collection_interval: {interval}\n{rules}  server:\n    health_listen: {health}\n    \
-             listen: {listen}\n  \
+             listen: {listen}\n{server}  \
              export:\n    files:\n      directory: {directory}\n      max_size: {max_size}\n"
         );
         let config = scratch.write("agent.yaml", &config)?;

@@ -83,7 +83,7 @@ impl HttpLines {
     }
 }
 
-fn parse(answer: &str) -> Option<Response> {
+pub(crate) fn parse(answer: &str) -> Option<Response> {
     let (headers, body) = answer.split_once("\r\n\r\n")?;
     let status = headers.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
     Some(Response { status, headers: headers.to_owned(), body: body.to_owned() })

@@ -14,9 +14,11 @@
 
 pub mod accuracy;
 mod agent;
+mod authority;
 mod child;
 mod container;
 mod cpu_meter;
+mod curl;
 mod http;
 mod kernel_objects;
 mod metrics;
@@ -32,9 +34,11 @@ mod tmpfs;
 mod workload;
 
 pub use agent::{Agent, AgentSettings};
+pub use authority::{Authority, Pair, Purpose};
 pub use child::{Outcome, Running, run};
 pub use container::Container;
 pub use cpu_meter::CpuMeter;
+pub use curl::{curl, curl_command, curl_in_vain};
 pub use http::{HttpLines, Response, http_ask, http_get};
 pub use kernel_objects::KernelObjects;
 pub use metrics::Metrics;

@@ -39,7 +39,8 @@ fn the_directory_never_holds_more_than_its_bound_and_keeps_the_newest() -> Resul
     let scratch = Scratch::new()?;
     let _burner = scratch.start(Program::Burn, "tg-agent-bound", &["--threads", "4"])?;
     let rules = "  target_process_names: [tg-agent-bound]\n";
-    let agent = Agent::start(&scratch, &AgentSettings { interval: "1s", max_size: "16KiB", rules })?;
+    let agent =
+        Agent::start(&scratch, &AgentSettings { interval: "1s", max_size: "16KiB", rules, server: "" })?;
     let mut seen = BTreeSet::new();
     let begin = Instant::now();
     loop {

@@ -1,6 +1,8 @@
 //! End-to-end tests of `telegen`: real programs under the real BPF. They need root and run one at a time.
 
 mod accuracy;
+mod agent_access;
+mod agent_access_tls;
 mod agent_api;
 mod agent_files;
 mod agent_http;

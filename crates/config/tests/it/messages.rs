@@ -87,9 +87,51 @@ fn addresses_that_others_can_reach() {
             "{address}"
         );
         assert_eq!(warnings(&text.replace("false", "true")), "", "{address}");
+        let tls = "tls: {cert_file: /c, key_file: /k, client_ca_file: /a}";
+        for guard in [tls, &format!("{tls}, token_file: /t")] {
+            assert_eq!(warnings(&text.replace("insecure: false", guard)), "", "{address}");
+        }
+        let half = "tls: {cert_file: /c, key_file: /k}";
+        assert_eq!(errors(&text.replace("insecure: false", half)).iter().count(), 1, "{address}");
+        for guard in ["token_file: /t", "token_file: /t, insecure: true"] {
+            let warnings = warnings(&text.replace("insecure: false", guard));
+            assert!(warnings.contains("in the clear") && warnings.contains("c.yaml:2:20"), "{warnings}");
+        }
     }
     for address in ["127.8.0.1:1", "\"[::1]:1\"", "\"[::ffff:127.0.0.1]:1\""] {
         assert_eq!(warnings(&format!("profiler:\n  server: {{listen: {address}}}\n")), "", "{address}");
+    }
+}
+
+#[test]
+fn tls_without_all_that_it_takes() {
+    assert_snapshot!(message(
+        "profiler:
+  server:
+    listen: 192.0.2.1:9690
+    tls:
+      client_ca_file: /etc/telegen/ca.pem
+      key_file: \"\"
+"
+    ));
+    let parts = ["cert_file: /c", "key_file: /k", "client_ca_file: /a"];
+    for (chosen, wrong) in [
+        ([true, false, false].as_slice(), 1),
+        (&[false, true, false], 1),
+        (&[true, true, false], 0),
+        (&[false, false, true], 1),
+        (&[true, false, true], 2),
+        (&[true, true, true], 0),
+    ] {
+        let tls: Vec<&str> =
+            parts.iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(part, _)| *part).collect();
+        let text = format!("profiler:\n  server: {{tls: {{{}}}}}\n", tls.join(", "));
+        let found = match parse("c.yaml", text.as_bytes()) {
+            Ok(_) => 0,
+            Err(Error::Invalid(errors)) => errors.iter().count(),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(found, wrong, "{text}");
     }
 }
 

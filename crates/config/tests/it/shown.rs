@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use telegen_config::{
     Config, CoreShare, Cpu, CpuEvent, Export, Files, Kubelet, Kubernetes, KubernetesUse, LabelRule, Limits,
-    Log, LogFormat, LogLevel, Match, PodAnnotations, PodSource, Rules, Server, Target, parse,
+    Log, LogFormat, LogLevel, Match, PodAnnotations, PodSource, Rules, Server, Target, Tls, parse,
 };
 use telegen_model::Pid;
 
@@ -152,9 +152,10 @@ fn config() -> impl Strategy<Value = Config> {
         SocketAddr::V4(_) => true,
         SocketAddr::V6(address) => address.flowinfo() == 0,
     });
-    let listen = (address.clone(), address);
-    (flags, duration(), cpu, targeting(), labels, listen, files, limits, log).prop_map(
-        |(flags, collection_interval, cpu, rules, labels, listen, files, limits, log)| Config {
+    let pair = prop::option::of((path(), path(), prop::option::of(path())));
+    let server = (address.clone(), address, prop::option::of(path()), pair);
+    (flags, duration(), cpu, targeting(), labels, server, files, limits, log).prop_map(
+        |(flags, collection_interval, cpu, rules, labels, server, files, limits, log)| Config {
             enabled: flags[0],
             collection_interval,
             cpu: Cpu { enabled: flags[1], sample_hz: cpu.0, event: cpu.1 },
@@ -166,7 +167,17 @@ fn config() -> impl Strategy<Value = Config> {
             external_labels: labels.0,
             pod_labels: labels.1,
             kubernetes: labels.2,
-            server: Server { listen: listen.0, health_listen: listen.1, insecure: true },
+            server: Server {
+                listen: server.0,
+                health_listen: server.1,
+                token_file: server.2,
+                tls: server.3.map_or_else(Tls::default, |(cert, key, client_ca_file)| Tls {
+                    cert_file: Some(cert),
+                    key_file: Some(key),
+                    client_ca_file,
+                }),
+                insecure: true,
+            },
             export: Export { files: Files { directory: files.0, max_size_bytes: files.1, max_age: files.2 } },
             limits: Limits {
                 memory_bytes: limits.0,

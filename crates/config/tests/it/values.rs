@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use telegen_config::{
     Config, CpuEvent, Kubelet, Kubernetes, KubernetesUse, LabelRule, Loaded, LogFormat, LogLevel, Match,
-    PodAnnotations, PodSource, Rules, Target, parse, parse_moment, reference,
+    PodAnnotations, PodSource, Rules, Target, Tls, parse, parse_moment, reference,
 };
 use telegen_model::Pid;
 
@@ -29,7 +29,7 @@ fn the_defaults_are_those_that_are_documented() {
     assert_eq!((config.cpu.sample_hz, config.cpu.event), (99, CpuEvent::CpuClock));
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:9690");
     assert_eq!(config.server.health_listen.to_string(), "0.0.0.0:9691");
-    assert!(!config.server.insecure);
+    assert!(!config.server.insecure && !config.server.is_guarded() && config.server.tls == Tls::default());
     assert_eq!((config.limits.max_targets, config.limits.max_stack_depth), (10_000, 512));
     assert_eq!((config.log.level, config.log.format), (LogLevel::Info, LogFormat::Text));
     assert!(!config.rules.has_includes());
@@ -60,7 +60,8 @@ fn every_key_reaches_its_field() {
     source: kubelet
     kubeconfig: /etc/kubeconfig
     kubelet: {url: \"https://10.0.0.7:10250\", ca_file: /ca, token_file: /token, insecure: true}
-  server: {listen: \"10.0.0.1:2\", health_listen: \"[::1]:1\", insecure: true}
+  server: {listen: \"10.0.0.1:2\", health_listen: \"[::1]:1\", insecure: true, token_file: /t,
+    tls: {cert_file: /c, key_file: k, client_ca_file: /a}}
   export: {files: {directory: /var/lib/telegen, max_size: 1GB, max_age: 48h}}
   limits: {max_targets: 7, max_stack_depth: 8}
   log: {level: debug, format: json}
@@ -96,6 +97,9 @@ fn every_key_reaches_its_field() {
     assert_eq!(config.server.listen.to_string(), "10.0.0.1:2");
     assert_eq!(config.server.health_listen.to_string(), "[::1]:1");
     assert!(config.server.insecure);
+    assert_eq!(config.server.token_file, Some(PathBuf::from("/t")));
+    let [cert_file, key_file, client_ca_file] = ["/c", "k", "/a"].map(|path| Some(PathBuf::from(path)));
+    assert_eq!(config.server.tls, Tls { cert_file, key_file, client_ca_file });
     assert_eq!(config.export.files.directory, Some(PathBuf::from("/var/lib/telegen")));
     assert_eq!(config.export.files.max_size_bytes, 1_000_000_000);
     assert_eq!(config.export.files.max_age, Duration::from_secs(48 * 3600));

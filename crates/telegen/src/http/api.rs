@@ -1,13 +1,13 @@
 //! What is at `server.listen`: for people and their tools.
 
+use super::access::{Gate, admit};
 use super::answer::{Refusal, with_headers};
-use super::host::only_by_address;
 use super::targets;
 use crate::engine::SelectionReader;
 use crate::watch_metrics::WatchMetrics;
 use axum::Router;
 use axum::http::{StatusCode, Uri};
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -46,14 +46,14 @@ pub(super) struct Api {
 }
 
 /// What is at `server.listen`.
-pub(crate) fn api(profiler: Arc<dyn Profiler>, metrics: WatchMetrics) -> Router {
+pub(crate) fn api(profiler: Arc<dyn Profiler>, metrics: WatchMetrics, gate: Gate) -> Router {
     let places = Arc::new(Semaphore::new(MAX_WATCHES));
     Router::new()
         .route("/", get(|| async { PATHS }))
         .route("/api/v1/targets", get(targets::list_or_watch))
         .method_not_allowed_fallback(wrong_method)
         .fallback(nothing_there)
-        .layer(from_fn(only_by_address))
+        .layer(from_fn_with_state(gate, admit))
         .layer(from_fn(with_headers))
         .with_state(Api { profiler, metrics, places })
 }
@@ -82,10 +82,12 @@ async fn wrong_method() -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::super::answer::tests::ask;
-    use super::super::{HttpServer, Site};
+    use super::super::{Access, HttpServer, Site};
     use super::*;
+    use crate::access_metrics::AccessMetrics;
     use crate::engine::test_reader;
     use std::net::SocketAddr;
+    use telegen_config::Config;
     use telegen_model::{
         Generation, KernelKey, Pid, PodFacts, ProcessFacts, ProcessId, ProcessKey, StartTime, Token,
     };
@@ -101,7 +103,9 @@ mod tests {
     }
 
     fn serve(selection: Result<SelectionReader, Unavailable>) -> (HttpServer, SocketAddr) {
-        let router = api(Arc::new(Agent(selection)), WatchMetrics::default());
+        let server = Config::default().server;
+        let access = Access::open(&server, &AccessMetrics::default()).unwrap();
+        let router = api(Arc::new(Agent(selection)), WatchMetrics::default(), access.gate);
         let site = Site::bind("127.0.0.1:0".parse().unwrap(), router).unwrap();
         let address = site.address().unwrap();
         (HttpServer::start(vec![site]).unwrap(), address)

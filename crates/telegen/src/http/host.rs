@@ -1,27 +1,16 @@
 //! Who a request takes this machine for.
 
-use super::answer::Refusal;
 use axum::extract::Request;
+use axum::http::header;
 use axum::http::uri::Authority;
-use axum::http::{StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Refuses what was sent to a name.
+/// Whether a request was sent to an address, and not to a name.
 ///
 /// A page from anywhere, open in a browser on this machine, may let its own name mean 127.0.0.1 ("DNS rebinding"), and what
 /// it asks for then is of its own origin: its scripts read the answer. The browser still says the page's name in `Host`. No
 /// script can write an address there without being from that address, and `localhost` is no name that somebody could own.
-pub(super) async fn only_by_address(request: Request, next: Next) -> Response {
-    if is_by_address(&request) {
-        return next.run(request).await;
-    }
-    let message = "ask by an IP address or as localhost: other names could be a web page's own";
-    Refusal::new(StatusCode::FORBIDDEN, message).into_response()
-}
-
-fn is_by_address(request: &Request) -> bool {
+pub(super) fn is_by_address(request: &Request) -> bool {
     // A request line may have an authority as well, which then is what counts: neither may be a name.
     if request.uri().authority().is_some_and(|authority| !is_address(authority)) {
         return false;

@@ -1,16 +1,21 @@
 //! The thread `tg-http`, and who may be connected to it.
 
+use super::access::{Certificates, shake_hands};
 use super::connection::Connection;
+use super::peers::Peers;
+use super::transport::Transport;
+use crate::access_metrics::{AccessMetrics, Rejection};
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -20,6 +25,8 @@ const MAX_CONNECTIONS: usize = 128;
 const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 /// What the kernel holds of an answer on its way to a client, in bytes. It is charged to the agent's control group.
 const SEND_BUFFER: usize = 128 << 10;
+/// The most that a request may have before its body, and that of an answer is held here, in bytes of each connection.
+const BUFFER: usize = 64 << 10;
 /// How long clients may take to get what they have asked for when the agent ends.
 const END_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -27,6 +34,8 @@ const END_PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Site {
     listener: TcpListener,
     router: Router,
+    certificates: Option<Arc<Certificates>>,
+    metrics: AccessMetrics,
 }
 
 impl Site {
@@ -36,7 +45,17 @@ impl Site {
         listener.set_nonblocking(true)?;
         // Connections have what the listener has.
         rustix::net::sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER)?;
-        Ok(Self { listener, router })
+        Ok(Self { listener, router, certificates: None, metrics: AccessMetrics::default() })
+    }
+
+    /// Is spoken to in TLS if there are certificates.
+    pub(crate) fn with_certificates(self, certificates: Option<Arc<Certificates>>) -> Self {
+        Self { certificates, ..self }
+    }
+
+    /// Counts here who is not served.
+    pub(crate) fn with_metrics(self, metrics: AccessMetrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// Where it is.
@@ -87,11 +106,12 @@ impl Drop for HttpServer {
 
 /// Serves a site until the sender of `stopped` is gone.
 async fn serve(site: Site, mut stopped: watch::Receiver<()>) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(site.listener)?;
+    let Site { listener, router, certificates, metrics } = site;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let peers = Peers::default();
     let connections = GracefulShutdown::new();
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(REQUEST_PATIENCE);
+    let conversation = Conversation { router, certificates, metrics, stopped: stopped.clone() };
     loop {
         let next = async {
             let place = places.clone().acquire_owned().await;
@@ -101,25 +121,68 @@ async fn serve(site: Site, mut stopped: watch::Receiver<()>) -> io::Result<()> {
             next = next => next,
             _ = stopped.changed() => break,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, peer)) = accepted else {
             // Out of file descriptors, most likely: asking again at once would only keep the CPU busy.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let service = TowerToHyperService::new(site.router.clone());
-        let connection = http.serve_connection(TokioIo::new(Connection::new(stream)), service);
-        let connection = connections.watch(connection);
+        let Some(counted) = peers.admit(peer.ip()) else {
+            conversation.metrics.count(Rejection::Connections);
+            continue;
+        };
+        let (conversation, watcher) = (conversation.clone(), connections.watcher());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "an HTTP connection has ended");
-            }
-            drop(place);
+            conversation.run(stream, watcher).await;
+            drop((place, counted));
         });
     }
     drop(listener);
     // Who does not read does not keep the agent from ending.
     let _ = tokio::time::timeout(END_PATIENCE, connections.shutdown()).await;
     Ok(())
+}
+
+/// What every connection to a site needs.
+#[derive(Clone)]
+struct Conversation {
+    router: Router,
+    certificates: Option<Arc<Certificates>>,
+    metrics: AccessMetrics,
+    stopped: watch::Receiver<()>,
+}
+
+impl Conversation {
+    /// Answers until the client goes, or has to.
+    async fn run(mut self, stream: TcpStream, watcher: Watcher) {
+        let Some(transport) = self.agree(stream).await else { return };
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(REQUEST_PATIENCE).max_buf_size(BUFFER);
+        let service = TowerToHyperService::new(self.router);
+        let connection = http.serve_connection(TokioIo::new(transport), service);
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%error, "an HTTP connection has ended");
+        }
+    }
+
+    /// The connection as it is spoken over, if that can be agreed on.
+    async fn agree(&mut self, stream: TcpStream) -> Option<Transport> {
+        let Some(certificates) = &self.certificates else {
+            return Some(Transport::Plain(Connection::new(stream)));
+        };
+        let agreed = tokio::select! {
+            agreed = shake_hands(stream, certificates.current(Instant::now())) => agreed,
+            _ = self.stopped.changed() => return None,
+        };
+        match agreed {
+            Ok(stream) => Some(Transport::Tls(Box::new(stream))),
+            Err(rejection) => {
+                if let Some(rejection) = rejection {
+                    self.metrics.count(rejection);
+                }
+                None
+            }
+        }
+    }
 }
 
 #[cfg(test)]
