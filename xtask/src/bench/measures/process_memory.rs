@@ -29,6 +29,8 @@ const CASES: [(&str, &str); 2] = [
 /// Bytes that are held for all processes together.
 #[derive(Clone, Copy)]
 struct Held {
+    /// That the agent knows: the machine has others as well.
+    processes: f64,
     agent: f64,
     kernel: f64,
 }
@@ -37,12 +39,24 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let many = bench.effort.standing_by;
     println!("P7: memory of {many} processes");
     let (few, lots) = (of_each_case(bench, FEW)?, of_each_case(bench, many)?);
-    let added = (many - FEW) as f64;
+    let added = 0.5 * (many - FEW) as f64;
+    ensure!(
+        few.iter()
+            .flatten()
+            .zip(lots.iter().flatten())
+            .all(|(few, lots)| lots.processes - few.processes >= added),
+        "other processes than those that were started have come and gone"
+    );
     let mut rows = Vec::new();
     for ((case, _), (few, lots)) in CASES.iter().zip(few.into_iter().zip(lots)) {
         let of_one = |held: fn(&Held) -> f64| {
             let pairs = few.iter().zip(&lots);
-            spread(pairs.map(|(few, lots)| (held(lots) - held(few)) / added).collect()).context("no figures")
+            spread(
+                pairs
+                    .map(|(few, lots)| (held(lots) - held(few)) / (lots.processes - few.processes))
+                    .collect(),
+            )
+            .context("no figures")
         };
         let (agent, least, most) = of_one(|held| held.agent)?;
         let (kernel, ..) = of_one(|held| held.kernel)?;
@@ -77,6 +91,7 @@ fn held(bench: &Bench, rules: &str, processes: usize) -> Result<Held> {
     let known = agent.metric("telegen_profiler_processes_scanned", "")?;
     ensure!(known >= processes as f64, "only {known} processes are known");
     Ok(Held {
+        processes: known,
         agent: process::anonymous_bytes(agent.pid())? as f64,
         kernel: bpf_stats::map_bytes(agent.pid(), "tg_processes")? as f64,
     })
