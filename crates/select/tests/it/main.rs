@@ -8,4 +8,5 @@ mod readers;
 mod retargeting;
 mod scans;
 mod stories;
+mod views;
 mod world;
