@@ -1,5 +1,6 @@
 //! `telegen doctor`: what this machine and this process have of what telegen can use, and what each lack costs.
 
+mod confinement;
 mod kernel;
 mod machine;
 mod permissions;
@@ -43,7 +44,8 @@ struct Report {
 
 /// Looks at everything, and says what it costs. Fails with the status for what is missing if no profile can be made.
 pub(crate) fn run(format: DoctorFormat) -> Result<(), Failure> {
-    let findings: Vec<Finding> = [kernel::findings(), permissions::findings(), machine::findings()].concat();
+    let findings: Vec<Finding> =
+        [kernel::findings(), permissions::findings(), confinement::findings(), machine::findings()].concat();
     let ok = findings.iter().all(|finding| finding.status != Health::Missing);
     let text = match format {
         DoctorFormat::Json => {
