@@ -15,6 +15,7 @@
 //! [`SampleRings`]) are taken from it and are `Send`.
 
 mod abi;
+mod calls;
 mod cpus;
 mod decide;
 mod error;
@@ -32,6 +33,7 @@ mod sys;
 mod unwind;
 
 pub use abi::State;
+pub use calls::Call;
 pub use cpus::CpuSet;
 pub use decide::{Decider, Outcome, StateChange};
 pub use error::Error;

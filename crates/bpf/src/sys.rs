@@ -171,6 +171,30 @@ pub(crate) fn open_clock(clock: Clock, sample_hz: u32, cpu: u32) -> io::Result<O
     Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) })
 }
 
+/// What bpf(2) says to attributes that are longer than any can be; its first check, before those of capabilities
+/// (`bpf_check_uarg_tail_zero`, kernel/bpf/syscall.c). The command is one that was always open to all.
+pub(crate) fn call_bpf_wrongly() -> io::Error {
+    const LONGER_THAN_A_PAGE: libc::c_uint = 1 << 30;
+    // SAFETY: the kernel looks at the length before it looks at the attributes, which are not there.
+    unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            libbpf_sys::BPF_MAP_LOOKUP_ELEM,
+            null_mut::<c_void>(),
+            LONGER_THAN_A_PAGE,
+        )
+    };
+    io::Error::last_os_error()
+}
+
+/// What perf_event_open(2) says to flags that do not exist; its first check (kernel/events/core.c).
+pub(crate) fn call_perf_event_open_wrongly() -> io::Error {
+    const NO_SUCH_FLAGS: libc::c_ulong = libc::c_ulong::MAX;
+    // SAFETY: the kernel looks at the flags before it looks at the attributes, which are not there.
+    unsafe { libc::syscall(libc::SYS_perf_event_open, null_mut::<c_void>(), 0, -1, -1, NO_SUCH_FLAGS) };
+    io::Error::last_os_error()
+}
+
 /// Runs a program of type `syscall` once, in the context of this thread.
 pub(crate) fn run_program(program: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: all fields may be zero.

@@ -117,7 +117,7 @@ impl Drop for Container {
 }
 
 /// An id as runtimes make them, the same for the same name.
-fn id_of(name: &str) -> String {
+pub(crate) fn id_of(name: &str) -> String {
     let mut state = 0xcbf2_9ce4_8422_2325_u64;
     let mut id = String::new();
     for round in 0..4u8 {
@@ -130,7 +130,7 @@ fn id_of(name: &str) -> String {
 }
 
 /// Removes what was made for the container, from every hierarchy: not what was there before.
-fn remove_cgroups(pod_cgroup: &str, id: &str, others: &BTreeSet<PathBuf>) {
+pub(crate) fn remove_cgroups(pod_cgroup: &str, id: &str, others: &BTreeSet<PathBuf>) {
     for group in cgroups(&format!("{pod_cgroup}/{id}")).iter().filter(|group| !others.contains(*group)) {
         // What another container has come into meanwhile stays for that one to remove.
         let _ = fs::remove_dir(group);
@@ -138,7 +138,7 @@ fn remove_cgroups(pod_cgroup: &str, id: &str, others: &BTreeSet<PathBuf>) {
 }
 
 /// A control group and all above it, in every hierarchy.
-fn cgroups(path: &str) -> Vec<PathBuf> {
+pub(crate) fn cgroups(path: &str) -> Vec<PathBuf> {
     let mut hierarchies = vec![PathBuf::from("/sys/fs/cgroup")];
     hierarchies
         .extend(fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path()));

@@ -1,5 +1,6 @@
 //! `telegen doctor`: what this machine and this process have of what telegen can use, and what each lack costs.
 
+mod confinement;
 mod kernel;
 mod machine;
 mod permissions;
@@ -45,8 +46,14 @@ struct Report {
 
 /// Looks at everything, and says what it costs. Fails with the status for what is missing if no profile can be made.
 pub(crate) fn run(format: DoctorFormat, config: Option<&Path>) -> Result<(), Failure> {
-    let findings: Vec<Finding> =
-        [kernel::findings(), permissions::findings(), machine::findings(), pods::findings(config)].concat();
+    let findings: Vec<Finding> = [
+        kernel::findings(),
+        permissions::findings(),
+        confinement::findings(),
+        machine::findings(),
+        pods::findings(config),
+    ]
+    .concat();
     let ok = findings.iter().all(|finding| finding.status != Health::Missing);
     let text = match format {
         DoctorFormat::Json => {
