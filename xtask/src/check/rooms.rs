@@ -4,11 +4,12 @@ use crate::metadata::Graph;
 use std::collections::BTreeSet;
 
 /// Each crate, and the crates of the workspace it may use.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("telegen-model", &[]),
     ("telegen-rules", &["telegen-model"]),
     ("telegen-select", &["telegen-model", "telegen-rules"]),
     ("telegen-process", &["telegen-model"]),
+    ("telegen-k8s", &["telegen-model"]),
     ("telegen-bpf", &["telegen-model"]),
     ("telegen-symbolize", &["telegen-model", "telegen-process"]),
     ("telegen-unwind", &["telegen-model"]),
@@ -22,6 +23,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
             "telegen-rules",
             "telegen-select",
             "telegen-process",
+            "telegen-k8s",
             "telegen-bpf",
             "telegen-unwind",
             "telegen-symbolize",
