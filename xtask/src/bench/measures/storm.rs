@@ -108,7 +108,10 @@ fn faults(agent: &Agent) -> Result<f64> {
     names.iter().map(|name| agent.metric(&format!("telegen_profiler_{name}"), "")).sum()
 }
 
-/// Entries of the kernel's table whose process is gone and stays gone.
+/// How long the kernel may take to release the last ones that have died: it does so for many together (RCU), on an idle CPU late.
+const RELEASE_TIME: Duration = Duration::from_secs(10);
+
+/// Entries of the kernel's table whose process is gone, and for longer than the kernel takes to release it.
 fn stale_entries(agent: u32) -> Result<usize> {
     let gone = || -> Result<Vec<u64>> {
         let keys = bpf_stats::map_keys(agent, "tg_processes")?;
@@ -116,6 +119,6 @@ fn stale_entries(agent: u32) -> Result<usize> {
         Ok(keys.into_iter().filter(|pid| !Path::new(&format!("/proc/{pid}")).exists()).collect())
     };
     let before = gone()?;
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(RELEASE_TIME);
     Ok(gone()?.iter().filter(|pid| before.contains(pid)).count())
 }
