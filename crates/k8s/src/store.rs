@@ -65,7 +65,10 @@ pub struct PodStore {
 
 #[derive(Debug)]
 struct Held {
-    object: PodObject,
+    /// The uid of what manages it.
+    owner: Option<Box<str>>,
+    /// What was read of it, as long as its owner has to be asked for before it can be told: what was told has all that is needed.
+    object: Option<Box<PodObject>>,
     /// What has been told of it.
     told: Option<Arc<KnownPod>>,
 }
@@ -133,15 +136,19 @@ impl PodStore {
         let kept = |name: &str| name == MIRROR || self.annotations.iter().any(|wanted| **wanted == *name);
         object.metadata.annotations.retain(|name, _| kept(name));
         object.metadata.resource_version = Box::default();
+        let owner = object.metadata.controller().map(|owner| owner.uid.clone());
         let full = self.pods.len() >= MAX_PODS;
         match self.pods.entry(uid.clone()) {
-            Entry::Occupied(mut held) => held.get_mut().object = object,
+            Entry::Occupied(mut held) => {
+                let held = held.get_mut();
+                (held.owner, held.object) = (owner, Some(Box::new(object)));
+            }
             Entry::Vacant(_) if full => {
                 self.refused += 1;
                 return;
             }
             Entry::Vacant(place) => {
-                place.insert(Held { object, told: None });
+                place.insert(Held { owner, object: Some(Box::new(object)), told: None });
             }
         }
         self.tell(&uid, out);
@@ -171,7 +178,7 @@ impl PodStore {
         let uid = wanted.owner.uid.clone();
         let top = manager.unwrap_or(wanted.owner);
         self.workloads.insert(uid.clone(), Resolved::Known(workload(&top)));
-        let of_owner = |held: &Held| held.object.metadata.controller().is_some_and(|owner| owner.uid == uid);
+        let of_owner = |held: &Held| held.owner.as_ref() == Some(&uid);
         let pods: Vec<Box<str>> =
             self.pods.iter().filter(|(_, held)| of_owner(held)).map(|(uid, _)| uid.clone()).collect();
         for pod in pods {
@@ -193,8 +200,8 @@ impl PodStore {
 
     /// Tells of a pod if something about it is new and all is known.
     fn tell(&mut self, uid: &str, out: &mut Vec<Change>) {
-        let Some(held) = self.pods.get(uid) else { return };
-        let metadata = &held.object.metadata;
+        let Some(object) = self.pods.get(uid).and_then(|held| held.object.as_deref()) else { return };
+        let metadata = &object.metadata;
         let top = match metadata.controller() {
             // The kubelet's own pods are managed by their node.
             None => None,
@@ -210,8 +217,9 @@ impl PodStore {
         };
         let workload =
             top.unwrap_or_else(|| Workload { kind: WorkloadKind::Pod, name: metadata.name.clone() });
-        let known = known(&held.object, workload, &self.annotations);
+        let known = known(object, workload, &self.annotations);
         let Some(held) = self.pods.get_mut(uid) else { return };
+        held.object = None;
         match &held.told {
             Some(told) if **told == known => {}
             told => {
@@ -229,11 +237,7 @@ impl PodStore {
     /// Forgets owners that no pod names any more, once they are many.
     fn forget_workloads(&mut self) {
         if self.workloads.len() > 2 * self.pods.len() + 16 {
-            let named: HashSet<&str> = self
-                .pods
-                .values()
-                .filter_map(|held| Some(&*held.object.metadata.controller()?.uid))
-                .collect();
+            let named: HashSet<&str> = self.pods.values().filter_map(|held| held.owner.as_deref()).collect();
             // One that is being asked for would be asked for again.
             self.workloads
                 .retain(|uid, resolved| matches!(resolved, Resolved::Asked) || named.contains(&**uid));

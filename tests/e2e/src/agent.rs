@@ -4,6 +4,7 @@ use crate::{
     HttpLines, Metrics, Outcome, Profile, Response, Running, Scratch, http_get, record_files, telegen, until,
 };
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -48,6 +49,27 @@ impl Agent {
     ///
     /// If it ends or does not become ready.
     pub fn start(scratch: &Scratch, settings: &AgentSettings<'_>) -> Result<Self> {
+        let mut agent = Self::spawn(scratch, settings)?;
+        agent.wait_until_ready()?;
+        Ok(agent)
+    }
+
+    /// Writes a configuration, starts an agent with it, and waits until it answers: it need not be ready yet.
+    ///
+    /// # Errors
+    ///
+    /// If it ends or does not answer.
+    pub fn launch(scratch: &Scratch, settings: &AgentSettings<'_>) -> Result<Self> {
+        let mut agent = Self::spawn(scratch, settings)?;
+        agent.wait_until("to answer", |agent| {
+            // The other listener has something to tell once processes have been looked at.
+            agent.get("/healthz").is_ok_and(|response| response.status == 200)
+                && agent.ask("/api/v1/targets").is_ok_and(|response| response.status == 200)
+        })?;
+        Ok(agent)
+    }
+
+    fn spawn(scratch: &Scratch, settings: &AgentSettings<'_>) -> Result<Self> {
         let profiles = scratch.join("profiles");
         std::fs::create_dir_all(&profiles)?;
         let [health, listen] = free_addresses()?;
@@ -60,25 +82,32 @@ impl Agent {
         );
         let config = scratch.write("agent.yaml", &config)?;
         let mut command = telegen(["agent", "--config"])?;
-        let mut agent = Self {
+        Ok(Self {
             running: Running::spawn(command.arg(config))?,
             health,
             listen,
             profiles,
             read: RefCell::default(),
-        };
-        agent.wait_until_ready()?;
-        Ok(agent)
+        })
     }
 
-    fn wait_until_ready(&mut self) -> Result<()> {
-        let health = self.health;
-        until(Duration::from_secs(60), "the agent to be ready", || {
+    /// Waits until it says that it is ready.
+    ///
+    /// # Errors
+    ///
+    /// If it ends or does not become ready.
+    pub fn wait_until_ready(&mut self) -> Result<()> {
+        self.wait_until("to be ready", |agent| {
+            agent.get("/readyz").is_ok_and(|response| response.status == 200)
+        })
+    }
+
+    fn wait_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) -> Result<()> {
+        until(Duration::from_secs(60), &format!("the agent {what}"), || {
             if !self.running.is_running()? {
                 bail!("the agent has ended: {}", self.running.wait(Duration::ZERO)?);
             }
-            let ready = http_get(health, "/readyz").is_ok_and(|response| response.status == 200);
-            Ok(ready.then_some(()))
+            Ok(holds(self).then_some(()))
         })
         .with_context(|| self.running.stderr().unwrap_or_default())
     }
@@ -113,6 +142,32 @@ impl Agent {
     /// If there is no answer.
     pub fn follow(&self, path: &str) -> Result<HttpLines> {
         HttpLines::get(self.listen, path)
+    }
+
+    /// What it has decided on a process, and why; null if it knows of none.
+    ///
+    /// # Errors
+    ///
+    /// If there is no answer.
+    pub fn decision_on(&self, pid: u32) -> Result<Value> {
+        let response = self.ask("/api/v1/targets?all=true&explain=true")?;
+        let list: Value = serde_json::from_str(&response.body).with_context(|| format!("{response:?}"))?;
+        let mut processes = list["processes"].as_array().into_iter().flatten();
+        Ok(processes.find(|process| process["pid"] == pid).cloned().unwrap_or_default())
+    }
+
+    /// Waits until it has decided so, and gives the whole of it.
+    ///
+    /// # Errors
+    ///
+    /// If it does not within a minute.
+    pub fn wait_for_decision(&self, pid: u32, decision: &str) -> Result<Value> {
+        let mut last = Value::Null;
+        until(Duration::from_secs(60), &format!("{decision} for {pid}"), || {
+            last = self.decision_on(pid)?;
+            Ok((last["decision"] == decision).then(|| last.clone()))
+        })
+        .with_context(|| format!("{last}\n{}", self.running.stderr().unwrap_or_default()))
     }
 
     /// Its metrics.

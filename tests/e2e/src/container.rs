@@ -1,5 +1,6 @@
 //! Containers, run by `runc`.
 
+use crate::pod_place::{PodPlace, cgroups};
 use crate::{Program, Running, Scratch, until};
 use anyhow::{Result, bail};
 use std::collections::BTreeSet;
@@ -16,7 +17,7 @@ pub struct Container {
     state: PathBuf,
     name: String,
     id: String,
-    pod_cgroup: String,
+    cgroup: String,
     /// Control groups that were there before.
     others: BTreeSet<PathBuf>,
     pid: u32,
@@ -55,23 +56,51 @@ impl Container {
         environment: &[&str],
     ) -> Result<Self> {
         let unique = std::process::id();
+        let place = PodPlace::cgroupfs(&format!("0e2e0e2e-0000-4000-8000-{unique:012x}"));
         let name = format!("telegen-e2e-{program_name}-{unique}");
+        Self::start_named(&name, scratch, program, program_name, arguments, environment, &place)
+    }
+
+    /// The same in a pod. Its id follows from its name and its pod.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub fn start_in(
+        scratch: &Scratch,
+        program: Program,
+        program_name: &str,
+        arguments: &[&str],
+        place: &PodPlace,
+    ) -> Result<Self> {
+        let name = format!("telegen-e2e-{program_name}-{}-{}", std::process::id(), place.uid());
+        Self::start_named(&name, scratch, program, program_name, arguments, &[], place)
+    }
+
+    fn start_named(
+        name: &str,
+        scratch: &Scratch,
+        program: Program,
+        program_name: &str,
+        arguments: &[&str],
+        environment: &[&str],
+        place: &PodPlace,
+    ) -> Result<Self> {
         let bundle = scratch.join(&format!("{name}.bundle"));
         let installed = format!("{name}.bundle/rootfs/{program_name}");
         scratch.install(program, &installed)?;
         fs::create_dir(bundle.join("rootfs/proc"))?;
-        let pod_cgroup = format!("/kubepods/burstable/pod0e2e0e2e-0000-4000-8000-{unique:012x}");
-        let id = id_of(&name);
-        let cgroup = format!("{pod_cgroup}/{id}");
+        let id = id_of(name);
+        let cgroup = place.cgroup(&id);
         let others = cgroups(&cgroup).into_iter().filter(|group| group.exists()).collect();
-        let specification = specification(program_name, arguments, environment, &cgroup);
+        let specification = specification(program_name, arguments, environment, &cgroup, place);
         fs::write(bundle.join("config.json"), specification.to_string())?;
         let state = scratch.join(&format!("{name}.state"));
         let mut command = Command::new("runc");
-        command.arg("--root").arg(&state).args(["run", "--bundle"]).arg(&bundle).arg(&name);
+        command.arg("--root").arg(&state).args(["run", "--bundle"]).arg(&bundle).arg(name);
         let runc = Running::spawn(&mut command)?;
         // The guard exists from here on, so that a container which comes up late is taken down too.
-        let mut container = Self { runc, state, name, id, pod_cgroup, others, pid: 0 };
+        let mut container = Self { runc, state, name: name.to_owned(), id, cgroup, others, pid: 0 };
         container.pid = container.wait_for_program(program_name)?;
         Ok(container)
     }
@@ -112,7 +141,7 @@ impl Drop for Container {
         };
         runc(&["delete", "--force"]);
         self.runc.kill();
-        remove_cgroups(&self.pod_cgroup, &self.id, &self.others);
+        remove_cgroups(&self.cgroup, &self.others);
     }
 }
 
@@ -130,24 +159,11 @@ pub(crate) fn id_of(name: &str) -> String {
 }
 
 /// Removes what was made for the container, from every hierarchy: not what was there before.
-pub(crate) fn remove_cgroups(pod_cgroup: &str, id: &str, others: &BTreeSet<PathBuf>) {
-    for group in cgroups(&format!("{pod_cgroup}/{id}")).iter().filter(|group| !others.contains(*group)) {
+pub(crate) fn remove_cgroups(cgroup: &str, others: &BTreeSet<PathBuf>) {
+    for group in cgroups(cgroup).iter().filter(|group| !others.contains(*group)) {
         // What another container has come into meanwhile stays for that one to remove.
         let _ = fs::remove_dir(group);
     }
-}
-
-/// A control group and all above it, in every hierarchy.
-pub(crate) fn cgroups(path: &str) -> Vec<PathBuf> {
-    let mut hierarchies = vec![PathBuf::from("/sys/fs/cgroup")];
-    hierarchies
-        .extend(fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path()));
-    let groups = |hierarchy: &PathBuf| {
-        let hierarchy = hierarchy.clone();
-        let above = Path::new(path).ancestors().filter(|path| *path != Path::new("/"));
-        above.map(move |path| hierarchy.join(path.strip_prefix("/").unwrap_or(path))).collect::<Vec<_>>()
-    };
-    hierarchies.iter().flat_map(groups).collect()
 }
 
 fn specification(
@@ -155,10 +171,16 @@ fn specification(
     arguments: &[&str],
     environment: &[&str],
     cgroup: &str,
+    place: &PodPlace,
 ) -> serde_json::Value {
     let environment = [&["PATH=/"], environment].concat();
     let mut argv = vec![format!("/{program_name}")];
     argv.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+    let mut namespaces = vec!["mount", "ipc", "uts"];
+    if !place.shares_pids() {
+        namespaces.push("pid");
+    }
+    let namespaces: Vec<_> = namespaces.iter().map(|kind| serde_json::json!({"type": kind})).collect();
     serde_json::json!({
         "ociVersion": "1.0.2",
         "hostname": "pod",
@@ -174,7 +196,7 @@ fn specification(
         },
         "linux": {
             "cgroupsPath": cgroup,
-            "namespaces": [{"type": "pid"}, {"type": "mount"}, {"type": "ipc"}, {"type": "uts"}]
+            "namespaces": namespaces
         }
     })
 }
@@ -196,8 +218,9 @@ mod tests {
         let container = Container::start(&scratch, Program::BurnStatic, "tg-in-box", &[])?;
         let pid = container.pid();
         let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).context("the container is gone")?;
-        assert!(cgroups.contains(&container.pod_cgroup), "{cgroups}");
-        let pod = container.pod_cgroup.clone();
+        assert!(cgroups.contains(&container.cgroup), "{cgroups}");
+        let group = container.cgroup.clone();
+        let pod = group.rsplit_once('/').map_or("", |(pod, _)| pod);
         drop(container);
         assert!(!Path::new(&format!("/proc/{pid}/exe")).exists());
         for hierarchy in fs::read_dir("/sys/fs/cgroup")? {

@@ -1,6 +1,7 @@
 //! A pod of a DaemonSet, run by `runc` as a kubelet and a container runtime would have it run.
 
-use crate::container::{cgroups, id_of, remove_cgroups};
+use crate::container::{id_of, remove_cgroups};
+use crate::pod_place::cgroups;
 use crate::{Outcome, Response, Running, Scratch, http_get, until};
 use anyhow::{Context, Result, bail};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -164,7 +165,7 @@ impl Drop for Pod {
         let mut delete = Command::new("runc");
         let _ = delete.arg("--root").arg(&self.state).args(["delete", "--force"]).arg(&self.name).output();
         self.runc.kill();
-        remove_cgroups(&self.cgroup.0, &self.cgroup.1, &self.others);
+        remove_cgroups(&format!("{}/{}", self.cgroup.0, self.cgroup.1), &self.others);
     }
 }
 

@@ -48,6 +48,8 @@ pub enum Program {
     Chain,
     /// No CPU time at all: `sleeper.c`.
     Sleeper,
+    /// The same, linked statically.
+    SleeperStatic,
     /// C++ names: `templates.cpp`.
     Templates,
     /// Rust names: `burn.rs`.
@@ -88,7 +90,7 @@ impl Program {
             Self::Clocks => "clocks.c",
             Self::Crowded => "crowded.c",
             Self::Chain => "chain.c",
-            Self::Sleeper => "sleeper.c",
+            Self::Sleeper | Self::SleeperStatic => "sleeper.c",
             Self::Templates => "templates.cpp",
             Self::Rust => "burn.rs",
             Self::Go => "burn.go",
@@ -97,7 +99,7 @@ impl Program {
 
     fn compiler(self) -> &'static [&'static str] {
         match self {
-            Self::BurnStatic => STATIC_C,
+            Self::BurnStatic | Self::SleeperStatic => STATIC_C,
             Self::BurnStripped => STRIPPED_C,
             Self::Inlined => OPTIMISED_C,
             Self::Templates => CXX,
@@ -222,7 +224,9 @@ mod tests {
         for program in [Burn, BurnStatic, BurnStripped, Forker, Spawner, ExecMidway, Rename, Short, Early] {
             assert!(program.built()?.is_file());
         }
-        for program in [Syscalls, Inlined, Generated, JitDump, Clocks, Sleeper, Templates, Rust, Go] {
+        for program in
+            [Syscalls, Inlined, Generated, JitDump, Clocks, Sleeper, SleeperStatic, Templates, Rust, Go]
+        {
             assert!(program.built()?.is_file());
         }
         for program in [AtPid, Crowd] {

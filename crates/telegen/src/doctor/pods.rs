@@ -1,7 +1,7 @@
 //! What pods are known from.
 
 use super::{Finding, Health, finding};
-use crate::pods::{Look, PATIENCE, described};
+use crate::pods::{Look, Need, described};
 use crate::settings::{Settings, config_file};
 use std::path::Path;
 use telegen_config::Rules;
@@ -17,7 +17,7 @@ pub(super) fn findings(config: Option<&Path>) -> Vec<Finding> {
         Ok(None) => finding("pods", Health::Ok, described(None), ""),
         Ok(Some(options)) => {
             let described = described(Some(&options));
-            match Look::new(Some(options)).wait(PATIENCE) {
+            match Look::new(Some(options)).wait(Need::Decides) {
                 Ok(()) => finding("pods", Health::Ok, described, ""),
                 Err(missing) => finding("pods", Health::Degraded, missing, COST),
             }

@@ -20,6 +20,8 @@ pub(crate) struct PodBook {
     standing: Standing,
     /// Pods that were met and are not known, and until when each is expected; `None` once it is not any more.
     unknown: HashMap<Box<str>, Option<Instant>>,
+    /// How long one is expected.
+    expected: Duration,
     /// Tells the source that one was met.
     bell: Bell,
     in_sync: Arc<AtomicBool>,
@@ -35,11 +37,17 @@ impl PodBook {
             pods: HashMap::new(),
             standing: Standing::Starting,
             unknown: HashMap::new(),
+            expected: EXPECTED,
             bell,
             in_sync,
             node: node.to_owned(),
             doubted: false,
         }
+    }
+
+    /// No pod is expected any more that is not known to a source in sync: for who looks once, and cannot wait.
+    pub(crate) fn expect_none(&mut self) {
+        self.expected = Duration::ZERO;
     }
 
     /// The pod that a process runs in. A sandbox, which holds the namespaces of a pod, is none of its processes.
@@ -64,7 +72,7 @@ impl PodBook {
             Some(Some(_)) => PodFacts::Pending,
             None => {
                 if self.unknown.len() < MOST_UNKNOWN {
-                    self.unknown.insert(uid.clone(), Some(Instant::now() + EXPECTED));
+                    self.unknown.insert(uid.clone(), Some(Instant::now() + self.expected));
                     self.bell.ring();
                 }
                 PodFacts::Pending
@@ -135,7 +143,7 @@ impl PodBook {
         if standing == Standing::InSync {
             // What was met while nobody could be asked is expected from now on.
             for expected in self.unknown.values_mut().flatten() {
-                *expected = now + EXPECTED;
+                *expected = now + self.expected;
             }
             self.in_sync.store(true, Ordering::Release);
         }

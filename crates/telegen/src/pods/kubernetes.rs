@@ -8,9 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 use telegen_k8s::{Access, Bell, Change, Figures, Options, Pods, Source};
+use telegen_rules::RuleSet;
 
 /// How long commands wait for the source.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long commands wait that would only show what it knows.
+const COURTESY: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_millis(5);
 /// Changes that wait to be taken in.
 const QUEUE: usize = 64;
@@ -97,6 +100,22 @@ impl PodsView {
     }
 }
 
+/// What pods are needed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Rules ask for them.
+    Decides,
+    /// They are shown along with what is decided without them.
+    Shows,
+}
+
+impl Need {
+    /// What these rules need them for.
+    pub(crate) fn of(rules: &RuleSet) -> Self {
+        if rules.needs_pod() { Self::Decides } else { Self::Shows }
+    }
+}
+
 /// Pods for a command that looks at processes once, or now and then, without the kernel telling of them.
 pub(crate) struct Look {
     pods: PodSource,
@@ -124,15 +143,25 @@ impl Look {
         Self { pods, asked }
     }
 
-    /// Waits until all pods of the node are known.
-    pub(crate) fn wait(&mut self, patience: Duration) -> Result<(), String> {
+    /// Waits until all pods of the node are known, for a look at processes that is the only one; what is not known then is not here.
+    pub(crate) fn wait(&mut self, need: Need) -> Result<(), String> {
+        let patience = match need {
+            Need::Decides => PATIENCE,
+            Need::Shows => COURTESY,
+        };
         let deadline = Instant::now() + patience;
+        self.pods.expect_none();
         loop {
             self.take();
             let Some((kubernetes, _)) = &self.asked else { return Ok(()) };
-            let Some(missing) = kubernetes.view().missing() else { return Ok(()) };
+            let view = kubernetes.view();
+            let Some(missing) = view.missing() else { return Ok(()) };
+            // Who needs no answer does not wait for a second one.
+            if need == Need::Shows && view.figures.failure().is_some() {
+                return Err(missing);
+            }
             if Instant::now() >= deadline {
-                return Err(format!("{missing} (waited {} s)", patience.as_secs()));
+                return Err(format!("{missing} (waited {patience:?})"));
             }
             std::thread::sleep(TICK);
         }

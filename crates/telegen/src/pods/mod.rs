@@ -5,7 +5,7 @@ mod environment;
 mod kubernetes;
 
 pub(crate) use book::PodBook;
-pub(crate) use kubernetes::{Kubernetes, Look, PATIENCE, PodsView, Prepared, described};
+pub(crate) use kubernetes::{Kubernetes, Look, Need, PATIENCE, PodsView, Prepared, described};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -61,6 +61,13 @@ impl PodSource {
         match self {
             Self::Environment => Vec::new(),
             Self::Book(book) => book.give_up(now),
+        }
+    }
+
+    /// No pod is waited for that a source in sync does not know.
+    pub(crate) fn expect_none(&mut self) {
+        if let Self::Book(book) = self {
+            book.expect_none();
         }
     }
 

@@ -9,7 +9,7 @@ pub(crate) mod watch;
 use crate::containers::Containers;
 use crate::failure::{Failure, Status};
 use crate::output::{print, say, shown, table};
-use crate::pods::{Look, PATIENCE, PodSource, described};
+use crate::pods::{Look, Need, PodSource, described};
 use entry::{Entry, explanation, pod_name, target_name};
 pub(crate) use nothing_matched::nothing_matched;
 pub(crate) use readings::compare_readings;
@@ -52,7 +52,7 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     let source = described(kubernetes.as_ref());
     let mut look = Look::new(kubernetes);
-    if let Err(missing) = look.wait(PATIENCE) {
+    if let Err(missing) = look.wait(Need::of(rules)) {
         if rules.needs_pod() {
             return Err(Failure::message(Status::Failed, format!("there are rules on pods; {missing}")));
         }
@@ -98,6 +98,11 @@ fn find(rules: &RuleSet, pods: &mut PodSource) -> Result<Found, Failure> {
     if rules.needs_pod() || matches!(pods, PodSource::Book(_)) {
         for facts in &mut found.processes {
             facts.pod = pods.of(facts, &PodFacts::InNone);
+        }
+        if !pods.give_up(Instant::now()).is_empty() {
+            for facts in &mut found.processes {
+                facts.pod = pods.of(facts, &PodFacts::InNone);
+            }
         }
     }
     Ok(found)

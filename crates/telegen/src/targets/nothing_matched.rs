@@ -3,7 +3,7 @@
 use super::{Decided, decide_all, find};
 use crate::failure::{Failure, Status};
 use crate::output::shown;
-use crate::pods::{Look, PATIENCE};
+use crate::pods::{Look, Need};
 use std::time::SystemTime;
 use telegen_model::Pid;
 use telegen_rules::{Reason, RuleSet};
@@ -33,7 +33,7 @@ pub(crate) fn nothing_matched(
 ) -> Failure {
     const SHOWN: usize = 5;
     let mut look = Look::new(kubernetes);
-    if let Err(missing) = look.wait(PATIENCE) {
+    if let Err(missing) = look.wait(Need::of(rules)) {
         tracing::debug!(%missing, "pods are not known");
     }
     let decided = match find(rules, look.pods()) {
