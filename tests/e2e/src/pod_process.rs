@@ -64,8 +64,8 @@ impl Drop for PodProcess {
     fn drop(&mut self) {
         self.running.kill();
         for group in cgroups(&self.cgroup) {
-            // A group can be removed when its last process has gone.
-            for _ in 0..20 {
+            // A group can be removed when its last process has gone, of which a busy kernel hears late.
+            for _ in 0..400 {
                 match fs::remove_dir(&group) {
                     Err(error)
                         if error.kind() == std::io::ErrorKind::ResourceBusy
