@@ -3,7 +3,7 @@
 use crate::object::{OwnerReference, PodObject};
 use crate::status::Standing;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::sync::Arc;
 use telegen_model::{ContainerId, Pod, PodDetails, Workload, WorkloadKind};
@@ -19,7 +19,14 @@ pub struct KnownPod {
     /// What is known of it; its uid is the one that control groups carry.
     pub pod: Arc<Pod>,
     /// The names of its containers by their ids: initial and ephemeral ones too, and no sandbox.
-    pub containers: BTreeMap<ContainerId, Arc<str>>,
+    pub containers: Box<[(ContainerId, Arc<str>)]>,
+}
+
+impl KnownPod {
+    /// The name of one of its containers.
+    pub fn container(&self, id: &ContainerId) -> Option<&Arc<str>> {
+        self.containers.iter().find(|(known, _)| known == id).map(|(_, name)| name)
+    }
 }
 
 /// What is otherwise than it was.

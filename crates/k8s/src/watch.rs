@@ -20,8 +20,8 @@ const WATCHING: &str = "watching the pods of the node";
 const WATCH_SECONDS: u64 = 240;
 /// Servers send a bookmark each minute or so where nothing happens.
 const QUIET: Duration = Duration::from_secs(150);
-/// Owners that are asked for at a time.
-const OWNERS_AT_A_TIME: usize = 8;
+/// Owners that are asked for at a time, each over a connection whose buffers take their place.
+const OWNERS_AT_A_TIME: usize = 2;
 /// After so many refusals in a row the version that the watch goes on from is doubted.
 const DOUBT: u32 = 3;
 /// A watch that has lasted so long was a good one.

@@ -84,5 +84,10 @@ fn hierarchies() -> Vec<PathBuf> {
 
 /// The roots of the hierarchies that there are.
 pub(crate) fn mounted() -> Vec<PathBuf> {
-    hierarchies().into_iter().filter(|root| root.join("cgroup.procs").exists()).collect()
+    /// `CGROUP_SUPER_MAGIC` and `CGROUP2_SUPER_MAGIC` of linux/magic.h: what they are mounted below is a file system, too.
+    const HIERARCHIES: [u64; 2] = [0x0027_e0eb, 0x6367_7270];
+    let is_one = |root: &PathBuf| {
+        rustix::fs::statfs(root).is_ok_and(|found| HIERARCHIES.contains(&(found.f_type as u64)))
+    };
+    hierarchies().into_iter().filter(is_one).collect()
 }

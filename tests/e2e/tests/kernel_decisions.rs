@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
@@ -21,8 +22,11 @@ fn record_stopped(
     let output = scratch.join("stopped.pb.gz");
     let arguments = [&["record", "--force", "-d", "300s"], flags, &["-o"]].concat();
     let mut recording = Running::spawn(telegen(arguments)?.arg(&output))?;
-    sleep(Duration::from_secs(3));
-    assert!(recording.is_running()?, "{}", recording.stderr()?);
+    until(LIMIT, "the recording to begin", || {
+        assert!(recording.is_running()?, "{}", recording.stderr()?);
+        Ok(is_confined(recording.pid())?.then_some(()))
+    })?;
+    sleep(Duration::from_secs(1));
     recording.signal(Signal::STOP)?;
     until(LIMIT, "all threads to stop", || Ok(is_stopped(recording.pid())?.then_some(())))?;
     let cpu_seconds = life();
@@ -30,6 +34,11 @@ fn record_stopped(
     recording.signal(Signal::INT)?;
     let outcome = recording.wait(LIMIT)?.expect_code(0)?;
     Ok((Profile::read(&output).with_context(|| outcome.to_string())?, cpu_seconds?))
+}
+
+/// Whether it has given up the system calls that it needs for its preparations only, as the last of these.
+fn is_confined(pid: u32) -> Result<bool> {
+    Ok(fs::read_to_string(format!("/proc/{pid}/status"))?.lines().any(|line| line == "Seccomp:\t2"))
 }
 
 /// Whether all threads have stopped: the first of them to be scheduled tells the others, which run on until then.
@@ -160,8 +169,10 @@ fn who_leaves_a_container_is_decided_on_anew() -> Result<()> {
     for line in fs::read_to_string(format!("/proc/{}/cgroup", container.pid()))?.lines() {
         let controllers = line.split(':').nth(1).unwrap_or_default();
         for root in roots_of(controllers) {
-            moved +=
-                usize::from(fs::write(format!("{root}/cgroup.procs"), container.pid().to_string()).is_ok());
+            // What hierarchies are mounted below has no such file, and shall not get one.
+            let procs = fs::OpenOptions::new().write(true).open(format!("{root}/cgroup.procs"));
+            let joined = procs.and_then(|mut procs| write!(procs, "{}", container.pid()));
+            moved += usize::from(joined.is_ok());
         }
     }
     assert!(moved > 0, "there is no control group to go to");

@@ -94,7 +94,7 @@ fn containers_of_every_kind_are_named() {
     value["status"]["ephemeralContainerStatuses"] = json!([{"name": "debug", "containerID": format!("docker://{}", "02".repeat(32))}, {"containerID": "odd"}]);
     value["status"]["containerStatuses"] = Value::Null;
     let names: Vec<String> =
-        only(&put(&mut store, value)).containers.values().map(|name| name.to_string()).collect();
+        only(&put(&mut store, value)).containers.iter().map(|(_, name)| name.to_string()).collect();
     assert_eq!(names, ["setup", "debug"]);
 }
 

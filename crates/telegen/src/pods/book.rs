@@ -64,7 +64,7 @@ impl PodBook {
     pub(crate) fn pod_of_container(&mut self, container: &Container) -> PodFacts {
         let Some(uid) = &container.pod_uid else { return PodFacts::InNone };
         if let Some(known) = self.pods.get(uid) {
-            let name = known.containers.get(&container.id).cloned();
+            let name = known.container(&container.id).cloned();
             return PodFacts::Known { pod: known.pod.clone(), container: name };
         }
         match self.unknown.get(uid) {
@@ -158,7 +158,6 @@ fn is_sandbox(facts: &ProcessFacts) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
     use telegen_model::{ContainerId, Generation, Pid, Pod, ProcessId, ProcessKey, StartTime};
 
     const UID: &str = "11111111-2222-3333-4444-555555555555";
@@ -188,7 +187,7 @@ mod tests {
             name: Some("web".into()),
             details: None,
         };
-        let containers = BTreeMap::from([(container('a').id.clone(), Arc::from("main"))]);
+        let containers = [(container('a').id.clone(), Arc::from("main"))].into();
         Arc::new(KnownPod { pod: Arc::new(pod), containers })
     }
 
