@@ -90,8 +90,9 @@ fn median(agents: &[Agent]) -> Result<u64> {
 #[test]
 fn many_pods_take_little_memory() -> Result<()> {
     let pods: usize = std::env::var(PODS).ok().map(|text| text.parse()).transpose()?.unwrap_or(250);
-    // 1 MiB for 250 pods of two containers, with the owners of all.
-    let limit = pods as u64 * 4096;
+    // For 250 pods of two containers 1.25 MiB: the pods themselves, and what connections keep after a list of 2 MB. Measured are 1.0 to
+    // 1.05 MiB; 5,000 pods take 2.3 KiB each.
+    let limit = pods as u64 * 5120;
     let scratches = (0..2 * AGENTS).map(|_| Scratch::new()).collect::<Result<Vec<_>>>()?;
     let nodes = scratches[..2].iter().map(Node::start).collect::<Result<Vec<_>>>()?;
     fill(&nodes[1], pods, pods / 5 + 1)?;
