@@ -247,7 +247,7 @@ struct tg_policy {
 	u32 ranks;
 	u32 exclusions; /* how many of the patterns are exclusions */
 	u32 watch_cgroups; /* whether rules depend on the control group of a process */
-	u32 unused;
+	u32 knows_inclusions; /* whether what no pattern includes is no target */
 	struct tg_rank rank[TG_MAX_PATTERNS];
 	struct tg_pattern pattern[TG_MAX_PATTERNS];
 	/* Of each target by its number: the share of the clock's ticks that are taken, in 2^-32; 0: all. */
@@ -271,10 +271,11 @@ struct tg_shared {
 	struct tg_fault_counts faults;
 	struct tg_agent agent;
 	u64 next_token;
+	u64 awaited; /* how many events user space was to be woken for at once */
 	struct tg_apply apply;
 	struct tg_policy policy;
 };
-_Static_assert(sizeof(struct tg_shared) == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 24 * TG_APPLY_MAX + sizeof(struct tg_policy),
+_Static_assert(sizeof(struct tg_shared) == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 8 + 24 * TG_APPLY_MAX + sizeof(struct tg_policy),
 	       "layout shared with abi.rs");
 
 #endif

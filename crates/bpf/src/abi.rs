@@ -260,7 +260,7 @@ pub(crate) struct RawPolicy {
     pub(crate) ranks: u32,
     pub(crate) exclusions: u32,
     pub(crate) watch_cgroups: u32,
-    pub(crate) unused: u32,
+    pub(crate) knows_inclusions: u32,
     pub(crate) rank: [[u8; 2]; MAX_PATTERNS],
     pub(crate) pattern: [RawPattern; MAX_PATTERNS],
     pub(crate) steps: [u32; MAX_TARGETS],
@@ -279,6 +279,7 @@ pub(crate) struct RawShared {
     pub(crate) agent_key: u32,
     pub(crate) unused: u32,
     pub(crate) next_token: u64,
+    pub(crate) awaited: u64,
     pub(crate) apply_count: u32,
     pub(crate) apply_unused: u32,
     pub(crate) apply_items: [RawApplyItem; APPLY_MAX],
@@ -286,7 +287,7 @@ pub(crate) struct RawShared {
 }
 const _: () = assert!(
     size_of::<RawShared>()
-        == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 24 * APPLY_MAX + size_of::<RawPolicy>()
+        == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 8 + 24 * APPLY_MAX + size_of::<RawPolicy>()
 );
 const _: () = assert!(offset_of!(RawShared, ticks) == 512 * 1024);
 

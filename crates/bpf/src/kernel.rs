@@ -119,7 +119,7 @@ impl Kernel {
 
     /// The ring of lifecycle events.
     pub fn event_ring(&self) -> Result<EventRing, Error> {
-        EventRing::new(&self.map("tg_events")?)
+        EventRing::new(&self.map("tg_events")?, self.shared.clone())
     }
 
     /// The rings of samples, for the one thread that reads them.

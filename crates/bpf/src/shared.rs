@@ -69,6 +69,11 @@ impl Shared {
         telegen_model::KernelKey(self.0.load_u32(offset_of!(RawShared, agent_key)))
     }
 
+    /// How many events were to be answered at once.
+    pub(crate) fn awaited(&self) -> u64 {
+        self.0.load(offset_of!(RawShared, awaited))
+    }
+
     /// Puts up to [`APPLY_MAX`] items where `tg_apply_decisions` reads them.
     pub(crate) fn write_request(&self, items: &[RawApplyItem]) {
         debug_assert!(items.len() <= APPLY_MAX);

@@ -168,7 +168,12 @@ impl Selector {
                 self.enter(child, followed, Some(parent), out);
             }
             Event::Execed(observed) => {
+                let (token, standing) = (observed.token, observed.standing);
                 self.enter(observed, false, None, out);
+                let is_left_out = |process: &Process| process.standing == Standing::Skip;
+                if standing == Standing::Skip && self.processes.get(&token).is_some_and(is_left_out) {
+                    out.push(Operation::LeftOut { token });
+                }
             }
             Event::Renamed { token, comm } => self.rename(token, comm, out),
             Event::Moved { token, container, pod, standing } => {

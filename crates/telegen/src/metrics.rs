@@ -130,6 +130,7 @@ pub(crate) struct Metrics {
     undecided: Counter,
     undelivered: Gauge,
     pub(crate) decision_latency: Histogram,
+    pub(crate) kernel_decisions: Counter,
     map_bytes: Gauge,
     cache_bytes: Family<CacheLabel, Gauge>,
     exports: Family<SinkLabels, Counter>,
@@ -166,6 +167,7 @@ impl Metrics {
             undecided: Counter::default(),
             undelivered: Gauge::default(),
             decision_latency: Histogram::new(LATENCY_BUCKETS),
+            kernel_decisions: Counter::default(),
             map_bytes: Gauge::default(),
             cache_bytes: Family::default(),
             exports: Family::default(),
@@ -257,9 +259,14 @@ impl Metrics {
         );
         profiler.register_with_unit(
             "decision_latency",
-            "Time from a fork or exec to the decision in the kernel's table",
+            "Time from a fork or exec to the decision in the kernel's table, where user space decided",
             Unit::Seconds,
             self.decision_latency.clone(),
+        );
+        profiler.register(
+            "kernel_decisions",
+            "Forks and execs that the kernel side decided by itself, before the process ran",
+            self.kernel_decisions.clone(),
         );
         profiler.register_with_unit(
             "bpf_map",
@@ -498,6 +505,7 @@ mod tests {
             "telegen_profiler_samples_rejected_total 7",
             "telegen_profiler_samples_undecided_total 3",
             "telegen_profiler_decision_latency_seconds_count 1",
+            "telegen_profiler_kernel_decisions_total 0",
             "telegen_profiler_targets{target=\"default\"} 12",
             "telegen_profiler_targets{target=\"pay\\\"ments\"} 3",
             "telegen_profiler_bpf_map_bytes 4096",

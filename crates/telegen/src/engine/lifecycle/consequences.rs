@@ -56,7 +56,10 @@ impl Owner {
     pub(super) fn sample(&mut self, operation: Operation) {
         match operation {
             // Samples bring their target's number along.
-            Operation::Name { .. } | Operation::Set { .. } | Operation::Retarget { .. } => {}
+            Operation::Name { .. }
+            | Operation::Set { .. }
+            | Operation::Retarget { .. }
+            | Operation::LeftOut { .. } => {}
             Operation::Facts { token, facts } => {
                 self.audience.tell_sampler(drain::Message::Facts { token, facts });
             }
@@ -101,7 +104,8 @@ impl Owner {
 
 fn show(watchers: &mut Watchers, selector: &Selector, operation: &Operation) {
     match operation {
-        Operation::Set { token, standing: telegen_select::Standing::Skip, .. } => {
+        Operation::Set { token, standing: telegen_select::Standing::Skip, .. }
+        | Operation::LeftOut { token } => {
             if let Some(process) = selector.process(*token) {
                 watchers.leave_out(process);
             }

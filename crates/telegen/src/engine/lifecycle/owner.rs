@@ -6,10 +6,13 @@ use crate::engine::observation::{self, Asked};
 use crate::engine::waker::Inbox;
 use crate::engine::watchers::Outlet;
 use std::time::{Duration, Instant, SystemTime};
-use telegen_bpf::{Event, EventKind};
+use telegen_bpf::{Event, EventKind, State};
 
 /// How often all processes are looked at again, only to find events that were lost.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(30);
+/// How long events that the kernel side has decided on by itself may wait for more of them: under a storm of processes it is
+/// waking up that costs most.
+const LINGER: Duration = Duration::from_millis(5);
 /// Of the time at most this part is spent on looking at all processes because containers are met.
 const LOOKING_PART: u32 = 50;
 /// Targets whose stacks can be unwound from their first sample on, because they are made ready before the clocks
@@ -32,13 +35,22 @@ impl Owner {
         self.prepare = 0;
         ready(self.log_summary());
         let mut next_repair = Instant::now() + REPAIR_INTERVAL;
+        let mut linger_until: Option<Instant> = None;
         loop {
-            let repair = next_repair.saturating_duration_since(Instant::now());
-            let pods = self.pods.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
-            let look = self.look_at.map(|at| at.saturating_duration_since(Instant::now()));
-            let waits = [Some(repair), self.until_next_end(), pods, look];
-            let timeout = waits.into_iter().flatten().min().unwrap_or(repair);
+            let now = Instant::now();
+            let until = |at: Instant| at.saturating_duration_since(now);
+            let repair = until(next_repair);
+            let moments = [self.pods.next_deadline(), self.look_at, linger_until];
+            let waits = moments.map(|at| at.map(until)).into_iter().chain([self.until_next_end()]);
+            let timeout = waits.flatten().fold(repair, Duration::min);
             let woken = inbox.wait(Some(self.reader.descriptor()), Some(timeout)).map_err(failed)?;
+            if woken.descriptor && !self.reader.awaits_answer() && !woken.message {
+                let now = Instant::now();
+                if *linger_until.get_or_insert(now + LINGER) > now {
+                    continue;
+                }
+            }
+            linger_until = None;
             self.handle_events()?;
             self.end_targets()?;
             let given_up = self.pods.give_up(Instant::now());
@@ -169,7 +181,11 @@ impl Owner {
         for event in events {
             match event.kind {
                 EventKind::Forked { .. } | EventKind::Execed { .. } | EventKind::Moved => {
-                    times.push(event.time_ns);
+                    if event.state == State::Undecided {
+                        times.push(event.time_ns);
+                    } else {
+                        self.metrics.kernel_decisions.inc();
+                    }
                     self.note_group(event.cgroup);
                 }
                 EventKind::FirstSample | EventKind::Remapped => {
