@@ -272,10 +272,11 @@ struct tg_shared {
 	struct tg_agent agent;
 	u64 next_token;
 	u64 awaited; /* how many events user space was to be woken for at once */
+	u64 attentive; /* whether user space looks for events soon anyhow; written by it */
 	struct tg_apply apply;
 	struct tg_policy policy;
 };
-_Static_assert(sizeof(struct tg_shared) == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 8 + 24 * TG_APPLY_MAX + sizeof(struct tg_policy),
+_Static_assert(sizeof(struct tg_shared) == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 8 + 8 + 24 * TG_APPLY_MAX + sizeof(struct tg_policy),
 	       "layout shared with abi.rs");
 
 #endif

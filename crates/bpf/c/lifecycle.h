@@ -29,12 +29,12 @@ static __always_inline void tg_fill_event(struct tg_event *event, u32 kind, u32 
 
 /*
  * How to commit an event. User space is woken at once for what it has to answer. All else wakes it if it had nothing left to
- * read, and then it may let a few come together.
+ * read, unless it will look by itself soon.
  */
 static __always_inline u64 tg_wake_up(bool awaits_answer)
 {
 	if (!awaits_answer)
-		return 0;
+		return *(volatile u64 *)&tg_shared.attentive ? BPF_RB_NO_WAKEUP : 0;
 	__sync_fetch_and_add(&tg_shared.awaited, 1);
 	return BPF_RB_FORCE_WAKEUP;
 }

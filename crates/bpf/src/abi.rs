@@ -280,6 +280,7 @@ pub(crate) struct RawShared {
     pub(crate) unused: u32,
     pub(crate) next_token: u64,
     pub(crate) awaited: u64,
+    pub(crate) attentive: u64,
     pub(crate) apply_count: u32,
     pub(crate) apply_unused: u32,
     pub(crate) apply_items: [RawApplyItem; APPLY_MAX],
@@ -287,7 +288,7 @@ pub(crate) struct RawShared {
 }
 const _: () = assert!(
     size_of::<RawShared>()
-        == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 8 + 24 * APPLY_MAX + size_of::<RawPolicy>()
+        == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 8 + 8 + 24 * APPLY_MAX + size_of::<RawPolicy>()
 );
 const _: () = assert!(offset_of!(RawShared, ticks) == 512 * 1024);
 

@@ -1,7 +1,7 @@
 //! Processes come, change and go, as the kernel tells it.
 
 use crate::abi::{RawEvent, State, control_group, read_field, text, token_of};
-use crate::{Error, Shared};
+use crate::{Error, Shared, sys};
 use libbpf_rs::{Map, MapHandle, RingBuffer, RingBufferBuilder};
 use rustix::event::{Timespec, epoll};
 use std::mem::{MaybeUninit, offset_of};
@@ -69,8 +69,8 @@ pub struct EventRing {
 
 /// Hands lifecycle events to its thread, in the order in which they happened.
 ///
-/// The kernel side wakes the reader for each event that awaits an answer, and for one that comes when there is nothing left
-/// to read. After such a one the reader may take its time: until it has drained the ring it is not woken for another one.
+/// The kernel side wakes the reader for each event that awaits an answer; for any other one only if the reader had nothing left
+/// to read, and has not promised to look soon.
 pub struct EventReader {
     ring: RingBuffer<'static>,
     /// Readable once for each time that the kernel side has woken somebody.
@@ -86,8 +86,10 @@ impl EventRing {
         Ok(Self { map, shared })
     }
 
-    /// A reader whose thread calls `handle` for each event.
+    /// A reader whose thread, this one, calls `handle` for each event. It is made one that the scheduler lets run soon when it is
+    /// woken.
     pub fn reader(&self, mut handle: impl FnMut(Event) + 'static) -> Result<EventReader, Error> {
+        sys::shorten_time_slice();
         let mut builder = RingBufferBuilder::new();
         builder
             .add(&self.map, move |bytes: &[u8]| {
@@ -129,6 +131,12 @@ impl EventReader {
         // The edge is all that is taken. Without one, or after a signal, there is nothing to take.
         let _ = epoll::wait(&self.wake_ups, &mut wake_up, Some(&Timespec::default()));
         self.shared.awaited() != self.answered
+    }
+
+    /// Promises to look for events soon, or takes that back. An event that is being written while it is taken back may come
+    /// without a wake-up: so one has to look once more some time after.
+    pub fn attend(&self, attentive: bool) {
+        self.shared.set_attentive(attentive);
     }
 
     /// Handles all events that there are; how many there were.

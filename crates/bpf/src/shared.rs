@@ -74,6 +74,12 @@ impl Shared {
         self.0.load(offset_of!(RawShared, awaited))
     }
 
+    /// Whether nobody need be woken for what need not be answered at once.
+    pub(crate) fn set_attentive(&self, attentive: bool) {
+        self.0.store(offset_of!(RawShared, attentive), u64::from(attentive));
+        fence(Ordering::SeqCst);
+    }
+
     /// Puts up to [`APPLY_MAX`] items where `tg_apply_decisions` reads them.
     pub(crate) fn write_request(&self, items: &[RawApplyItem]) {
         debug_assert!(items.len() <= APPLY_MAX);

@@ -254,6 +254,7 @@ fn make_tables(jobs: &Receiver<Job>, made: &Sender<Message>) {
                     name,
                     functions = binary.compiled.functions,
                     rows = binary.compiled.table.rows(),
+                    bytes = binary.compiled.table.bytes().len(),
                     damaged = binary.compiled.damaged,
                     "made an unwind table"
                 );

@@ -1,5 +1,6 @@
 //! The loop of the thread: events, commands, and what time brings.
 
+use super::pace::Promise;
 use super::{Command, Owner, Summary};
 use crate::engine::drain;
 use crate::engine::observation::{self, Asked};
@@ -10,9 +11,6 @@ use telegen_bpf::{Event, EventKind, State};
 
 /// How often all processes are looked at again, only to find events that were lost.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(30);
-/// How long events that the kernel side has decided on by itself may wait for more of them: under a storm of processes it is
-/// waking up that costs most.
-const LINGER: Duration = Duration::from_millis(5);
 /// Of the time at most this part is spent on looking at all processes because containers are met.
 const LOOKING_PART: u32 = 50;
 /// Targets whose stacks can be unwound from their first sample on, because they are made ready before the clocks
@@ -35,23 +33,22 @@ impl Owner {
         self.prepare = 0;
         ready(self.log_summary());
         let mut next_repair = Instant::now() + REPAIR_INTERVAL;
-        let mut linger_until: Option<Instant> = None;
         loop {
             let now = Instant::now();
             let until = |at: Instant| at.saturating_duration_since(now);
             let repair = until(next_repair);
-            let moments = [self.pods.next_deadline(), self.look_at, linger_until];
+            let moments = [self.pods.next_deadline(), self.look_at, self.pace.look_at()];
             let waits = moments.map(|at| at.map(until)).into_iter().chain([self.until_next_end()]);
             let timeout = waits.flatten().fold(repair, Duration::min);
             let woken = inbox.wait(Some(self.reader.descriptor()), Some(timeout)).map_err(failed)?;
             if woken.descriptor && !self.reader.awaits_answer() && !woken.message {
-                let now = Instant::now();
-                if *linger_until.get_or_insert(now + LINGER) > now {
-                    continue;
-                }
+                let promise = self.pace.note_waiting(Instant::now());
+                self.keep(promise);
+                continue;
             }
-            linger_until = None;
-            self.handle_events()?;
+            let found = self.handle_events()?;
+            let promise = self.pace.note_looked(found, Instant::now());
+            self.keep(promise);
             self.end_targets()?;
             let given_up = self.pods.give_up(Instant::now());
             self.change_pods(&given_up)?;
@@ -171,12 +168,14 @@ impl Owner {
     }
 
     /// Handles all events that have come; decisions that follow are handed to the kernel together.
-    pub(super) fn handle_events(&mut self) -> Result<(), telegen_bpf::Error> {
+    /// How many there were.
+    pub(super) fn handle_events(&mut self) -> Result<usize, telegen_bpf::Error> {
         self.reader.drain();
         let events: Vec<Event> = self.queue.borrow_mut().drain(..).collect();
         if events.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
+        let found = events.len();
         let (mut out, mut times) = (Vec::new(), Vec::new());
         for event in events {
             match event.kind {
@@ -203,6 +202,13 @@ impl Owner {
                 self.selector.handle(event, &mut out);
             }
         }
-        self.carry_out(out, &times)
+        self.carry_out(out, &times)?;
+        Ok(found)
+    }
+
+    fn keep(&self, promise: Option<Promise>) {
+        if let Some(promise) = promise {
+            self.reader.attend(promise == Promise::Attend);
+        }
     }
 }
