@@ -9,8 +9,7 @@ use crate::label_rules::LabelRules;
 use crate::setting::{Checked, Labels, ListOf, Optional, Place, Setting, Single};
 use crate::target_list::TargetList;
 use crate::value::{
-    Address, CpuShare, Directory, File, Flag, Integer, Moment, PidNumber, Size, Switch, Text, Time, Unbuilt,
-    Word,
+    Address, CpuShare, Flag, Integer, Moment, PathOf, PidNumber, Size, Switch, Text, Time, Unbuilt, Word,
 };
 use crate::{Config, CoreShare, Cpu, Target};
 use rule_keys::{CONTAINER_ID, PATTERN, rule_keys};
@@ -141,7 +140,7 @@ static AFTER_RULES: &[Key<Config>] = &[
     ),
     Key {
         path: "kubernetes.kubeconfig",
-        setting: &Optional(File, place!(Config; kubernetes.kubeconfig)),
+        setting: &Optional(PathOf::File, place!(Config; kubernetes.kubeconfig)),
         meaning: "a kubeconfig whose current context leads to the API server",
         absent: "$KUBECONFIG, else the service account of the pod",
     },
@@ -153,13 +152,13 @@ static AFTER_RULES: &[Key<Config>] = &[
     },
     Key {
         path: "kubernetes.kubelet.ca_file",
-        setting: &Optional(File, place!(Config; kubernetes.kubelet.ca_file)),
+        setting: &Optional(PathOf::File, place!(Config; kubernetes.kubelet.ca_file)),
         meaning: "the authority that the kubelet's certificate is checked against",
         absent: "the cluster's",
     },
     Key {
         path: "kubernetes.kubelet.token_file",
-        setting: &Optional(File, place!(Config; kubernetes.kubelet.token_file)),
+        setting: &Optional(PathOf::File, place!(Config; kubernetes.kubelet.token_file)),
         meaning: "the token that is shown to the kubelet",
         absent: "the service account's",
     },
@@ -180,22 +179,22 @@ static AFTER_RULES: &[Key<Config>] = &[
     ),
     key(
         "server.token_file",
-        &Optional(File, place!(Config; server.token_file)),
+        &Optional(PathOf::File, place!(Config; server.token_file)),
         "bearer tokens, one a line, of which whoever asks at `server.listen` must have one; read again when it changes",
     ),
     key(
         "server.tls.cert_file",
-        &Optional(File, place!(Config; server.tls.cert_file)),
+        &Optional(PathOf::File, place!(Config; server.tls.cert_file)),
         "the certificate, as PEM and with those it needs, that makes `server.listen` HTTPS; read again when it changes",
     ),
     key(
         "server.tls.key_file",
-        &Optional(File, place!(Config; server.tls.key_file)),
+        &Optional(PathOf::File, place!(Config; server.tls.key_file)),
         "the private key of that certificate, as PEM",
     ),
     key(
         "server.tls.client_ca_file",
-        &Optional(File, place!(Config; server.tls.client_ca_file)),
+        &Optional(PathOf::File, place!(Config; server.tls.client_ca_file)),
         "certificates, as PEM, of which one must have signed that of whoever asks at `server.listen`",
     ),
     key(
@@ -205,7 +204,7 @@ static AFTER_RULES: &[Key<Config>] = &[
     ),
     key(
         "export.files.directory",
-        &Optional(Directory, place!(Config; export.files.directory)),
+        &Optional(PathOf::Directory, place!(Config; export.files.directory)),
         "the directory that profiles are written to; without it, none are",
     ),
     key(

@@ -142,3 +142,28 @@ fn bad_rules(loaded: &Loaded, errors: &[RuleError]) -> String {
     };
     errors.iter().map(describe).collect::<Vec<_>>().join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_target_too_many_is_pointed_at() {
+        let of = |targets: usize| {
+            let targets: String = (0..targets).map(|place| format!("    - name: t{place}\n")).collect();
+            let text = format!("profiler:\n  targets:\n{targets}");
+            let loaded = telegen_config::parse("profiler.yaml", text.as_bytes()).expect("a good file");
+            Settings::of(loaded, &Rules::default())
+        };
+        assert!(of(TargetId::MOST_NAMED).is_ok());
+        let error = of(TargetId::MOST_NAMED + 2).err().expect("two too many").to_string();
+        let expected = "\
+error: there may be 254 named targets, but these are 256
+   --> profiler.yaml:257:13
+    |
+257 |     - name: t254
+    |             ^^^^
+";
+        assert_eq!(error.trim_end(), expected.trim_end());
+    }
+}
