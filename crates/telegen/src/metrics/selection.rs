@@ -1,6 +1,7 @@
 //! Which processes are profiled, and how that was found.
 
 use super::{Metrics, set};
+use crate::containers::Lookups;
 use crate::output::shown;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -62,12 +63,12 @@ impl SelectionMetrics {
         profiler.register("targets", "Processes that are profiled, by target", self.targets.clone());
         profiler.register(
             "filter_cache_hits",
-            "Decisions that were answered from the table of decisions",
+            "Answers at hand: a process's decision, the container of a control group",
             self.cache_hits.clone(),
         );
         profiler.register(
             "filter_cache_misses",
-            "Decisions that had to be made from a process's facts",
+            "Answers that had to be found: a decision from facts, a container from /proc",
             self.cache_misses.clone(),
         );
         profiler.register(
@@ -110,6 +111,13 @@ impl Metrics {
     pub(crate) fn set_filter_cache(&self, hits: u64, misses: u64) {
         set(&self.selection.cache_hits.get_or_create(&TypeLabel { r#type: "process" }), hits);
         set(&self.selection.cache_misses.get_or_create(&TypeLabel { r#type: "process" }), misses);
+    }
+
+    /// A scan has asked so often in which containers processes run.
+    pub(crate) fn count_container_lookups(&self, lookups: Lookups) {
+        let label = TypeLabel { r#type: "container" };
+        self.selection.cache_hits.get_or_create(&label).inc_by(lookups.hits);
+        self.selection.cache_misses.get_or_create(&label).inc_by(lookups.misses);
     }
 
     /// Takes over how many targets were refused because there were too many.
