@@ -52,7 +52,10 @@ struct tg_process {
 	u32 pid; /* in the agent's pid namespace */
 	u32 generation; /* how many times it has called exec since it was first seen */
 	u64 forked_from; /* token of the image whose mappings it has begun with; 0 after exec */
+	u32 remaps; /* how often addresses that were code have been handed out anew, its parent's included */
+	u32 unused;
 };
+_Static_assert(sizeof(struct tg_process) == 40, "layout shared with abi.rs");
 
 enum tg_event_kind {
 	TG_EVENT_FORK = 1,
@@ -138,11 +141,12 @@ _Static_assert(sizeof(struct tg_range) == 24, "layout shared with abi.rs");
 struct tg_mapped {
 	u64 low; /* addresses below are in the left part, … */
 	u64 high; /* … from here on in the right one */
-	u64 exec_pages; /* in part 0: how many the address space has had since the list was made; 0 until a tick has looked */
+	u64 exec_pages; /* in part 0: how many the address space had when the list was made; 0: as many as the next tick finds */
 	u8 left; /* 0 if there is none */
 	u8 right;
 	u8 told; /* in part 0: user space knows that it has changed since */
-	u8 unused[5];
+	u8 unused;
+	u32 remaps; /* in part 0: the list is that of an image that has had so many */
 	struct tg_range ranges[TG_PART_RANGES];
 };
 _Static_assert(sizeof(struct tg_mapped) == 32 + 24 * TG_PART_RANGES, "layout shared with abi.rs");
@@ -164,6 +168,8 @@ enum tg_ending {
 #define TG_SAMPLE_NOT_READY 0x2
 /* enum tg_ending */
 #define TG_SAMPLE_ENDING_SHIFT 8
+/* The low half of the process's `remaps`. */
+#define TG_SAMPLE_REMAPS_SHIFT 16
 
 /* A record of a sample ring; followed by the user frames, then the kernel frames, each leaf first. */
 struct tg_sample {

@@ -80,6 +80,7 @@ int BPF_PROG(tg_fork, struct task_struct *parent, struct task_struct *child)
 	if (above)
 		parent_word = above->word;
 	process.forked_from = parent_word >> TG_TOKEN_SHIFT;
+	process.remaps = above ? above->remaps : 0;
 	process.start_ns = tg_start_of(child);
 	state = tg_inherited(parent_word);
 	tg_cgroup_of(child, &cgroup);

@@ -53,6 +53,7 @@ struct tg_walk {
 	u32 depth;
 	u32 ending; /* enum tg_ending */
 	bool not_ready; /* frame pointers stood in for a table that is not there yet */
+	bool outdated; /* the list is that of an earlier state of the address space */
 };
 
 static __always_inline const struct tg_unwind_block *tg_unwind_block(struct tg_unwind_table *table, u32 number)
@@ -93,6 +94,8 @@ static __always_inline enum tg_where tg_find_range(struct tg_walk *walk, u64 pc)
 	u64 key = walk->key;
 	u32 at = 0, bit, level;
 
+	if (walk->outdated)
+		return TG_WHERE_NOBODY;
 	if (pc - walk->range.start < walk->range.end - walk->range.start)
 		return TG_WHERE_FOUND;
 	for (level = 0; level < TG_PART_LEVELS; level++) {

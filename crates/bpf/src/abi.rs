@@ -101,6 +101,20 @@ pub(crate) fn control_group(bytes: &[u8]) -> Option<ControlGroup> {
     (id != 0).then_some(ControlGroup { id, hierarchy })
 }
 
+/// `struct tg_process`.
+#[repr(C)]
+#[allow(dead_code)]
+pub(crate) struct RawProcess {
+    pub(crate) word: u64,
+    pub(crate) start_ns: u64,
+    pub(crate) pid: u32,
+    pub(crate) generation: u32,
+    pub(crate) forked_from: u64,
+    pub(crate) remaps: u32,
+    pub(crate) unused: u32,
+}
+const _: () = assert!(size_of::<RawProcess>() == 40);
+
 /// `struct tg_event`; only its layout is used.
 #[repr(C)]
 #[allow(dead_code, missing_docs)]
@@ -166,6 +180,7 @@ const _: () = assert!(size_of::<RawSample>() == 48);
 pub(crate) const SAMPLE_KERNEL_TRUNCATED: u32 = 0x1;
 pub(crate) const SAMPLE_NOT_READY: u32 = 0x2;
 pub(crate) const SAMPLE_ENDING_SHIFT: u32 = 8;
+pub(crate) const SAMPLE_REMAPS_SHIFT: u32 = 16;
 
 /// Tables that there may be.
 pub(crate) const MAX_TABLES: u32 = 8192;
@@ -203,7 +218,8 @@ pub(crate) struct RawMapped {
     pub(crate) left: u8,
     pub(crate) right: u8,
     pub(crate) told: u8,
-    pub(crate) unused: [u8; 5],
+    pub(crate) unused: u8,
+    pub(crate) remaps: u32,
     pub(crate) ranges: [RawRange; PART_RANGES],
 }
 const _: () = assert!(size_of::<RawMapped>() == 32 + 24 * PART_RANGES);

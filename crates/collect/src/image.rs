@@ -4,9 +4,10 @@ use crate::collector::MappedCode;
 use crate::module::{Module, Modules};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use telegen_model::{FileOffset, ProcessFacts};
-use telegen_process::{Backing, Error, JitDumpFile, Mapping, Mappings, ProcFs};
+use telegen_model::{FileOffset, ProcessFacts, SpaceState};
+use telegen_process::{Backing, Error, JitDumpFile, Mapping, Mappings, ParsedMaps, ProcFs};
 
 /// What is mapped, and the modules behind it. A forked child shares its parent's until its own are read.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,12 @@ struct AddressSpace {
 }
 
 impl AddressSpace {
+    fn lookup(&self, address: u64) -> Option<(&Arc<Module>, FileOffset)> {
+        let (mapping, offset) = self.mappings.lookup(address)?;
+        let module = self.modules.get(&mapping.start)?;
+        Some((module, within(mapping, address, offset)))
+    }
+
     /// The last one counts, but its own more than one that a forked process has from its parent.
     fn add_jit_dump(&mut self, start: u64, dump: Option<Arc<JitDumpFile>>) {
         let Some(dump) = dump else { return };
@@ -32,6 +39,8 @@ impl AddressSpace {
 pub(crate) enum Refreshed {
     Changed,
     Unchanged,
+    /// Addresses have been handed out anew while they were being read: nothing is known of what is mapped now.
+    Overtaken,
 }
 
 /// A program image under observation.
@@ -39,16 +48,53 @@ pub(crate) enum Refreshed {
 pub(crate) struct Image {
     pub(crate) facts: Arc<ProcessFacts>,
     space: Arc<AddressSpace>,
+    /// What `space` is of.
+    state: SpaceState,
+    /// What was mapped earlier, and how often addresses had been handed out anew then: for samples that are still under way.
+    earlier: VecDeque<Earlier>,
 }
+
+#[derive(Debug)]
+struct Earlier {
+    remaps: u32,
+    space: Arc<AddressSpace>,
+    /// It was there when samples were last taken in: whoever needed it has had it.
+    aged: bool,
+}
+
+/// Earlier address spaces that are kept of an image.
+const MAX_EARLIER: usize = 4;
+/// How often mappings are read again because they were overtaken.
+const ATTEMPTS: usize = 3;
+const PAGE_BYTES: u64 = 4096;
 
 impl Image {
     /// An image whose mappings are not known yet, or are, until read, those of the image it was forked from.
     pub(crate) fn new(facts: Arc<ProcessFacts>, parent: Option<&Image>) -> Self {
-        Self { facts, space: parent.map(|parent| parent.space.clone()).unwrap_or_default() }
+        let space = parent.map(|parent| parent.space.clone()).unwrap_or_default();
+        let state = parent.map(|parent| parent.state).unwrap_or_default();
+        Self { facts, space, state, earlier: VecDeque::new() }
     }
 
-    /// Reads the mappings again, and opens the files that are new among them.
-    pub(crate) fn refresh(&mut self, proc: &ProcFs, modules: &mut Modules) -> Result<Refreshed, Error> {
+    /// Reads the mappings again, and opens the files that are new among them. `remaps` tells how often addresses that were
+    /// code have been handed out anew, if that is known.
+    pub(crate) fn refresh(
+        &mut self,
+        proc: &ProcFs,
+        modules: &mut Modules,
+        remaps: impl Fn() -> Option<u32>,
+    ) -> Result<Refreshed, Error> {
+        for _ in 0..ATTEMPTS {
+            let before = remaps();
+            let parsed = self.read(proc)?;
+            if remaps() == before {
+                return Ok(self.take(parsed, before, proc, modules));
+            }
+        }
+        Ok(Refreshed::Overtaken)
+    }
+
+    fn read(&self, proc: &ProcFs) -> Result<ParsedMaps, Error> {
         let pid = self.facts.key.id.pid;
         let parsed = proc.executable_mappings(pid)?;
         // The pid may have been given to another process meanwhile: its start time would tell.
@@ -56,12 +102,33 @@ impl Image {
         if !self.facts.key.id.start.same_tick(ticks) {
             return Err(Error::Gone { pid });
         }
+        Ok(parsed)
+    }
+
+    fn take(
+        &mut self,
+        parsed: ParsedMaps,
+        remaps: Option<u32>,
+        proc: &ProcFs,
+        modules: &mut Modules,
+    ) -> Refreshed {
         if parsed.mappings.is_empty() {
             // A process on its way out has none; what was known before is better.
-            return Ok(Refreshed::Unchanged);
+            return Refreshed::Unchanged;
+        }
+        let pid = self.facts.key.id.pid;
+        let delta = self.space.mappings.compare(&parsed.mappings);
+        let before = self.state;
+        let remaps = remaps.unwrap_or(before.remaps);
+        self.state = SpaceState { remaps, code_pages: parsed.code_bytes / PAGE_BYTES };
+        if self.has_mappings() && (before.remaps != self.state.remaps || !delta.removed.is_empty()) {
+            self.keep(before.remaps);
+        }
+        if delta.added.is_empty() && delta.removed.is_empty() {
+            return Refreshed::Unchanged;
         }
         let space = Arc::make_mut(&mut self.space);
-        let delta = space.mappings.update(parsed.mappings);
+        space.mappings.set(parsed.mappings, &delta);
         for gone in &delta.removed {
             space.modules.remove(&gone.start);
             space.jit_dump.take_if(|(start, _)| *start == gone.start);
@@ -70,8 +137,46 @@ impl Image {
             space.modules.insert(mapping.start, modules.of_mapping(proc, pid, mapping));
             space.add_jit_dump(mapping.start, modules.jit_dump(proc, pid, mapping));
         }
-        let unchanged = delta.added.is_empty() && delta.removed.is_empty();
-        Ok(if unchanged { Refreshed::Unchanged } else { Refreshed::Changed })
+        Refreshed::Changed
+    }
+
+    /// Keeps what is about to be replaced.
+    fn keep(&mut self, remaps: u32) {
+        self.earlier.push_front(Earlier { remaps, space: self.space.clone(), aged: false });
+        self.earlier.truncate(MAX_EARLIER);
+    }
+
+    /// Samples have been taken in. Whether something earlier is still kept for others that are under way.
+    pub(crate) fn age(&mut self) -> bool {
+        self.earlier.retain_mut(|earlier| !std::mem::replace(&mut earlier.aged, true));
+        !self.earlier.is_empty()
+    }
+
+    /// Whether something earlier is kept.
+    pub(crate) fn keeps_earlier(&self) -> bool {
+        !self.earlier.is_empty()
+    }
+
+    /// Which state of the address space is known.
+    pub(crate) fn state(&self) -> SpaceState {
+        self.state
+    }
+
+    /// Whether what a sample was taken of has not been read yet; `remaps` is the low half of its number.
+    pub(crate) fn is_ahead(&self, remaps: u16) -> bool {
+        (remaps.wrapping_sub(self.state.remaps as u16) as i16) > 0
+    }
+
+    /// The address spaces that a sample can be of, the latest first.
+    fn spaces(&self, remaps: u16) -> impl Iterator<Item = &AddressSpace> {
+        let now = (self.state.remaps as u16 == remaps).then_some(&*self.space);
+        let earlier = self.earlier.iter().filter(move |earlier| earlier.remaps as u16 == remaps);
+        now.into_iter().chain(earlier.map(|earlier| &*earlier.space))
+    }
+
+    /// Whether what was mapped when a sample was taken is known.
+    pub(crate) fn knows(&self, remaps: u16) -> bool {
+        self.spaces(remaps).next().is_some()
     }
 
     /// All code that is mapped, ascending.
@@ -99,11 +204,9 @@ impl Image {
     }
 
     /// The module that an address lies in, and where in it that is: an offset in its file, or from the start of a
-    /// mapping that has none.
-    pub(crate) fn lookup(&self, address: u64) -> Option<(&Arc<Module>, FileOffset)> {
-        let (mapping, offset) = self.space.mappings.lookup(address)?;
-        let module = self.space.modules.get(&mapping.start)?;
-        Some((module, within(mapping, address, offset)))
+    /// mapping that has none. An address that is in no mapping any more, and has not been handed out since, is what it was.
+    pub(crate) fn lookup(&self, address: u64, remaps: u16) -> Option<(&Arc<Module>, FileOffset)> {
+        self.spaces(remaps).find_map(|space| space.lookup(address))
     }
 }
 

@@ -10,6 +10,7 @@
 //! * No tick is lost without being counted: see [`Losses`].
 
 mod collector;
+mod gathered;
 mod generated;
 mod generated_range;
 mod image;
@@ -21,7 +22,7 @@ mod profile;
 mod stack_table;
 mod target;
 
-pub use collector::{CodeChange, Collector, Losses, MappedCode};
+pub use collector::{CodeChange, Collector, Losses, MappedCode, Remaps};
 pub use generated_range::GeneratedRange;
 pub use interval::{Frame, Interval, Marker, Row};
 pub use module::{Module, ModuleFile};

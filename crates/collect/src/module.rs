@@ -26,6 +26,8 @@ pub struct ModuleFile {
     /// The open file, so that it can be read when its process, or its container, has gone. `None` if it could not be
     /// opened, if it is not ELF, or if too many are open.
     pub open: Option<File>,
+    /// How large it is.
+    pub bytes: u64,
 }
 
 impl Module {
@@ -90,7 +92,7 @@ impl Modules {
                     self.unopened += u64::from(!generated);
                     let device = u64::from(device.0) << 32 | u64::from(device.1);
                     let id = FileId::Inode { device, inode: *inode, ctime_ns: 0, size: 0 };
-                    self.file(path, ModuleFile { id, open: None }, generated)
+                    self.file(path, ModuleFile { id, open: None, bytes: 0 }, generated)
                 }
             },
         }
@@ -132,7 +134,7 @@ impl Modules {
             _ => (file.facts.file_id(), false),
         };
         let open = (!generated).then_some(file.file);
-        let module = self.file(path, ModuleFile { id: id.clone(), open }, generated);
+        let module = self.file(path, ModuleFile { id: id.clone(), open, bytes: file.facts.size }, generated);
         self.ids.insert(file.facts, (id, Arc::downgrade(&module)));
         module
     }
@@ -141,8 +143,9 @@ impl Modules {
         if let Some(module) = self.by_file.get(&file.id).and_then(Weak::upgrade) {
             return module;
         }
-        let (id, open) = (file.id, file.open.filter(|_| self.by_file.len() < MAX_OPEN));
-        let file = Some(ModuleFile { id: id.clone(), open });
+        let (id, bytes) = (file.id, file.bytes);
+        let open = file.open.filter(|_| self.by_file.len() < MAX_OPEN);
+        let file = Some(ModuleFile { id: id.clone(), open, bytes });
         let module = Arc::new(Module { path: path.into(), file, generated });
         self.by_file.insert(id, Arc::downgrade(&module));
         module
@@ -159,7 +162,7 @@ impl Modules {
             // No file has this identity.
             _ => FileId::Inode { device: 0, inode: 0, ctime_ns: 0, size: 0 },
         };
-        let file = Some(ModuleFile { id, open: Some(file) });
+        let file = Some(ModuleFile { id, open: Some(file), bytes: 0 });
         let module = Arc::new(Module { path: VDSO.into(), file, generated: false });
         self.vdso = Arc::downgrade(&module);
         module

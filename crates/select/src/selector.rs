@@ -94,6 +94,11 @@ impl Selector {
         self.processes.get(&token).map(|process| &process.facts)
     }
 
+    /// Where a program image stands in the kernel's table.
+    pub fn key(&self, token: Token) -> Option<KernelKey> {
+        self.processes.get(&token).map(|process| process.key)
+    }
+
     /// A program image and what was decided on it.
     pub fn process(&self, token: Token) -> Option<SelectedProcess> {
         let Process { facts, decision, .. } = self.processes.get(&token)?;

@@ -108,10 +108,21 @@ impl Engine {
         };
         let mut kernel = Kernel::load(&kernel_options)?;
         kernel.watch_processes()?;
+        if let Err(error) = kernel.watch_areas() {
+            tracing::warn!(
+                %error,
+                "code that takes the place of other code is noticed late: stacks may be unwound and named by what was there before"
+            );
+        }
         let rings = kernel.sample_rings()?;
         let shares = MemoryShares::of(options.memory_bytes);
         let unwind = Unwind::start(kernel.unwind_maps()?, shares.tables)?;
-        let drain = Drain::start(rings, period_ns(options.rates.clock_hz), unwind.sender.clone())?;
+        let drain = Drain::start(
+            rings,
+            kernel.remap_counts()?,
+            period_ns(options.rates.clock_hz),
+            unwind.sender.clone(),
+        )?;
         let symbolize = Symbolize::start(options.labels.clone(), shares.symbols, metrics.clone())?;
         let (ready, first) = sync_channel(1);
         let (pods, prepared) = Prepared::of(options.kubernetes.clone());

@@ -64,8 +64,10 @@ impl Owner {
                 self.audience.tell_sampler(drain::Message::Facts { token, facts });
             }
             Operation::Start { token, facts, parent, .. } => {
+                // None if it has gone already.
+                let key = self.selector.key(token);
                 let facts = if self.asked == Asked::Nothing { with_container(facts) } else { facts };
-                self.audience.tell_sampler(drain::Message::Start { token, facts, parent });
+                self.audience.tell_sampler(drain::Message::Start { token, key, facts, parent });
                 if self.prepare > 0 {
                     self.prepare -= 1;
                     self.audience.tell_sampler(drain::Message::ReadMappings(token));
