@@ -5,6 +5,7 @@ mod agent;
 mod cli;
 mod command;
 mod containers;
+mod debug_file_metrics;
 mod diff;
 mod doctor;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What telegen says of itself, for scrapers.
 
 use crate::access_metrics::AccessMetrics;
+use crate::debug_file_metrics::DebugFileMetrics;
 use crate::kubernetes_metrics::KubernetesMetrics;
 use crate::limit_metrics::LimitMetrics;
 use crate::output::shown;
@@ -141,6 +142,7 @@ pub(crate) struct Metrics {
     pub(crate) stale_decisions: Counter,
     targets_refused: Counter,
     unopened_files: Counter,
+    pub(crate) debug_files: DebugFileMetrics,
     pub(crate) unwind: UnwindMetrics,
     pub(crate) limits: LimitMetrics,
     pub(crate) kubernetes: KubernetesMetrics,
@@ -177,6 +179,7 @@ impl Metrics {
             stale_decisions: Counter::default(),
             targets_refused: Counter::default(),
             unopened_files: Counter::default(),
+            debug_files: DebugFileMetrics::default(),
             unwind: UnwindMetrics::default(),
             limits: LimitMetrics::default(),
             kubernetes: KubernetesMetrics::default(),
@@ -308,6 +311,7 @@ impl Metrics {
             "Decisions that came too late: the process was gone or ran another program",
             self.stale_decisions.clone(),
         );
+        self.debug_files.register(profiler);
         self.unwind.register(profiler);
         self.limits.register(profiler);
         self.kubernetes.register(profiler);
@@ -466,7 +470,7 @@ fn kind_name(kind: ProfileKind) -> &'static str {
 }
 
 /// Takes over a count that is kept elsewhere.
-fn set(counter: &Counter, value: u64) {
+pub(crate) fn set(counter: &Counter, value: u64) {
     counter.inner().store(value, Ordering::Relaxed);
 }
 
