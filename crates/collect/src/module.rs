@@ -5,8 +5,10 @@ use hashbrown::HashMap;
 use std::fs::File;
 use std::sync::{Arc, Weak};
 use telegen_model::{BuildId, FileId, Pid};
-use telegen_process::{Backing, Error, FileFacts, JitDumpFile, MappedFile, Mapping, ProcFs, VDSO, own_vdso};
-use telegen_symbolize::build_id;
+use telegen_process::{
+    Backing, Error, FileFacts, JitDumpFile, MappedFile, Mapping, ProcFs, Root, RootIdentity, VDSO, own_vdso,
+};
+use telegen_symbolize::{DebugFiles, build_id};
 
 /// Something that code is run from.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub struct Module {
     pub path: Box<str>,
     /// The file, if there is one. That of the vDSO is a copy.
     pub file: Option<ModuleFile>,
+    /// Its separate debug files. They are closed with the file.
+    pub debug_files: DebugFiles,
     generated: bool,
 }
 
@@ -46,7 +50,8 @@ impl Module {
     }
 
     fn named(name: &str) -> Self {
-        Self { path: name.into(), file: None, generated: !FIXED.contains(&name) }
+        let generated = !FIXED.contains(&name);
+        Self { path: name.into(), file: None, debug_files: DebugFiles::default(), generated }
     }
 }
 
@@ -57,6 +62,8 @@ pub(crate) struct Modules {
     by_name: HashMap<Box<str>, Weak<Module>, RandomState>,
     /// Saves reading the build id of a file that another process has mapped already.
     ids: HashMap<FileFacts, (FileId, Weak<Module>), RandomState>,
+    /// One for all processes of a container.
+    roots: HashMap<RootIdentity, Weak<Root>, RandomState>,
     /// The 64-bit vDSO, once it was met.
     vdso: Weak<Module>,
     jit_dumps: Vec<Weak<JitDumpFile>>,
@@ -86,13 +93,13 @@ impl Modules {
             Backing::Named(name) if &**name == VDSO && mapping.start >= END_OF_32_BIT => self.vdso(),
             Backing::Named(name) => self.named(name),
             Backing::File { path, device, inode, .. } => match MappedFile::open(proc, pid, mapping) {
-                Ok(file) => self.opened(path, file),
+                Ok(file) => self.opened(proc, pid, path, file),
                 Err(error) => {
                     let generated = is_memory(path) || matches!(error, Error::NotRegular { .. });
                     self.unopened += u64::from(!generated);
                     let device = u64::from(device.0) << 32 | u64::from(device.1);
                     let id = FileId::Inode { device, inode: *inode, ctime_ns: 0, size: 0 };
-                    self.file(path, ModuleFile { id, open: None, bytes: 0 }, generated)
+                    self.file(path, ModuleFile { id, open: None, bytes: 0 }, generated, DebugFiles::default)
                 }
             },
         }
@@ -121,7 +128,7 @@ impl Modules {
         }
     }
 
-    fn opened(&mut self, path: &str, file: MappedFile) -> Arc<Module> {
+    fn opened(&mut self, proc: &ProcFs, pid: Pid, path: &str, file: MappedFile) -> Arc<Module> {
         if let Some((_, module)) = self.ids.get(&file.facts)
             && let Some(module) = module.upgrade()
         {
@@ -134,19 +141,32 @@ impl Modules {
             _ => (file.facts.file_id(), false),
         };
         let open = (!generated).then_some(file.file);
-        let module = self.file(path, ModuleFile { id: id.clone(), open, bytes: file.facts.size }, generated);
+        let mut roots = std::mem::take(&mut self.roots);
+        let debug_files = || match generated {
+            true => DebugFiles::default(),
+            false => debug_files(&mut roots, proc, pid, path),
+        };
+        let found = ModuleFile { id: id.clone(), open, bytes: file.facts.size };
+        let module = self.file(path, found, generated, debug_files);
+        self.roots = roots;
         self.ids.insert(file.facts, (id, Arc::downgrade(&module)));
         module
     }
 
-    fn file(&mut self, path: &str, file: ModuleFile, generated: bool) -> Arc<Module> {
+    fn file(
+        &mut self,
+        path: &str,
+        file: ModuleFile,
+        generated: bool,
+        debug_files: impl FnOnce() -> DebugFiles,
+    ) -> Arc<Module> {
         if let Some(module) = self.by_file.get(&file.id).and_then(Weak::upgrade) {
             return module;
         }
         let (id, bytes) = (file.id, file.bytes);
         let open = file.open.filter(|_| self.by_file.len() < MAX_OPEN);
         let file = Some(ModuleFile { id: id.clone(), open, bytes });
-        let module = Arc::new(Module { path: path.into(), file, generated });
+        let module = Arc::new(Module { path: path.into(), file, debug_files: debug_files(), generated });
         self.by_file.insert(id, Arc::downgrade(&module));
         module
     }
@@ -163,7 +183,8 @@ impl Modules {
             _ => FileId::Inode { device: 0, inode: 0, ctime_ns: 0, size: 0 },
         };
         let file = Some(ModuleFile { id, open: Some(file), bytes: 0 });
-        let module = Arc::new(Module { path: VDSO.into(), file, generated: false });
+        let debug_files = DebugFiles::default();
+        let module = Arc::new(Module { path: VDSO.into(), file, debug_files, generated: false });
         self.vdso = Arc::downgrade(&module);
         module
     }
@@ -182,6 +203,7 @@ impl Modules {
         self.by_file.retain(|_, module| module.strong_count() > 0);
         self.by_name.retain(|_, module| module.strong_count() > 0);
         self.ids.retain(|_, (_, module)| module.strong_count() > 0);
+        self.roots.retain(|_, root| root.strong_count() > 0);
         self.jit_dumps.retain(|dump| dump.strong_count() > 0);
     }
 
@@ -189,6 +211,23 @@ impl Modules {
     pub(crate) fn files(&self) -> usize {
         self.by_file.len()
     }
+}
+
+/// Where to seek the debug files of a file that a process has mapped; nowhere if that cannot be told.
+fn debug_files(
+    roots: &mut HashMap<RootIdentity, Weak<Root>, RandomState>,
+    proc: &ProcFs,
+    pid: Pid,
+    path: &str,
+) -> DebugFiles {
+    let Ok(root) = Root::of_process(proc, pid) else { return DebugFiles::default() };
+    let held = roots.get(&root.identity()).and_then(Weak::upgrade);
+    let root = held.unwrap_or_else(|| {
+        let root = Arc::new(root);
+        roots.insert(root.identity(), Arc::downgrade(&root));
+        root
+    });
+    DebugFiles::to_seek(root, path)
 }
 
 fn is_memory(path: &str) -> bool {

@@ -13,6 +13,7 @@ use telegen_model::{
     FileOffset, Function, LabelSetId, LabelValue, Line, Location, LocationId, LocationKind, Mapping, Pod,
     ProcessFacts, Profile, ProfileBuilder, ProfileKind, StackId, StringId, WorkloadKind, base_name,
 };
+use telegen_process::Root;
 use telegen_symbolize::{Budget, KernelSymbols, Place, Source, SourceFrame, Symbolizer};
 
 /// What samples are labelled with, beside what is always known of a process.
@@ -46,13 +47,18 @@ pub struct AssemblerFigures {
     pub kernel_symbol_bytes: usize,
     /// Files that gave fewer names than they might have, by reason.
     pub failures: Vec<(&'static str, u64)>,
+    /// Separate debug files that are open.
+    pub debug_files: usize,
+    /// What has come of files that might have been debug files.
+    pub debug_outcomes: Vec<(&'static str, u64)>,
 }
 
 impl ProfileAssembler {
-    /// An assembler that labels samples so, and keeps symbols within a budget.
-    pub fn new(labels: SampleLabels, budget: Budget) -> Self {
+    /// An assembler that labels samples so, keeps symbols within a budget, and looks for debug files below the roots of
+    /// processes and then below the host's.
+    pub fn new(labels: SampleLabels, budget: Budget, host: Option<Arc<Root>>) -> Self {
         let generated = GeneratedCode::default();
-        Self { symbolizer: Symbolizer::new(budget), kernel: None, generated, labels }
+        Self { symbolizer: Symbolizer::with_host(budget, host), kernel: None, generated, labels }
     }
 
     /// Drops what can be had again by reading files: kernel symbols, debug information, what is known of generated code,
@@ -90,11 +96,15 @@ impl ProfileAssembler {
             symbol_bytes: figures.cache_bytes + figures.debug_info_bytes as usize + self.generated.bytes(),
             kernel_symbol_bytes: self.kernel.as_ref().map_or(0, KernelSymbols::bytes),
             failures: self.failures(),
+            debug_files: figures.debug_files,
+            debug_outcomes: self
+                .symbolizer
+                .debug_outcomes()
+                .map(|(outcome, count)| (outcome.name(), count))
+                .collect(),
         }
     }
-}
 
-impl ProfileAssembler {
     fn failures(&self) -> Vec<(&'static str, u64)> {
         let of_files = self.symbolizer.failures().map(|(failure, count)| (failure.name(), count));
         of_files.chain(self.generated.failures()).collect()
@@ -300,7 +310,7 @@ fn places(module: &Arc<Module>, offsets: &[FileOffset], symbolizer: &mut Symboli
     match &module.file {
         Some(file) => {
             let source = Source { id: &file.id, file: file.open.as_ref(), module: short_name(module) };
-            symbolizer.symbolize(source, offsets)
+            symbolizer.symbolize_with(source, &module.debug_files, offsets)
         }
         None => offsets.iter().map(|&offset| Arc::new(without_symbol(module, offset))).collect(),
     }

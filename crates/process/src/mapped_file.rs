@@ -1,8 +1,8 @@
 //! The file behind a mapping, as the process that has mapped it sees it.
 
-use crate::{Backing, Error, Mapping, ProcFs};
+use crate::{Backing, Error, Mapping, ProcFs, Root};
 use rustix::fd::{AsRawFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, major, makedev, open, openat2};
+use rustix::fs::{FileType, Mode, OFlags, fstat, major, makedev, open};
 use rustix::io::Errno;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub struct FileFacts {
     pub size: u64,
 }
 
-/// A regular file that a process has mapped.
+/// A regular file that a process has mapped, or that lies below its root.
 #[derive(Debug)]
 pub struct MappedFile {
     /// The open file; it never blocks and does not keep the process alive.
@@ -112,27 +112,15 @@ impl Found {
 
     /// Finds a path as a process sees it; links are followed within its root only.
     pub(crate) fn below_root(proc: &ProcFs, pid: Pid, path: &Path) -> Result<Self, Error> {
-        Self::resolve(proc, pid, path, OFlags::PATH | OFlags::CLOEXEC)
+        Root::of_process(proc, pid)?.find(path, OFlags::empty())
     }
 
     /// The same, but what is a link itself is refused as not regular.
     pub(crate) fn below_root_no_link(proc: &ProcFs, pid: Pid, path: &Path) -> Result<Self, Error> {
-        Self::resolve(proc, pid, path, OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW)
+        Root::of_process(proc, pid)?.find(path, OFlags::NOFOLLOW)
     }
 
-    fn resolve(proc: &ProcFs, pid: Pid, path: &Path, flags: OFlags) -> Result<Self, Error> {
-        let root_path = proc.path(pid, "root");
-        let root = open(&root_path, OFlags::PATH | OFlags::CLOEXEC | OFlags::DIRECTORY, Mode::empty())
-            .map_err(|error| Error::of_read(pid, root_path.clone(), error.into()))?;
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        match openat2(&root, path, flags, Mode::empty(), resolve) {
-            // The process is there, its file is not.
-            Err(Errno::NOENT | Errno::NOTDIR) => Err(Error::OtherFile { pid, path: path.into() }),
-            found => Self::new(found, path.into(), pid),
-        }
-    }
-
-    fn new(found: Result<OwnedFd, Errno>, path: PathBuf, pid: Pid) -> Result<Self, Error> {
+    pub(crate) fn new(found: Result<OwnedFd, Errno>, path: PathBuf, pid: Pid) -> Result<Self, Error> {
         let failed = |error: Errno| Error::of_read(pid, path.clone(), error.into());
         let fd = found.map_err(failed)?;
         let stat = fstat(&fd).map_err(failed)?;

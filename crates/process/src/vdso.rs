@@ -1,8 +1,6 @@
 //! The vDSO: code that the kernel maps into every process.
 
-use crate::{Error, ProcFs};
-use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::io::Errno;
+use crate::{Error, ProcFs, memory_file};
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
@@ -33,18 +31,9 @@ pub fn own_vdso() -> Result<File, Error> {
     let mut bytes = vec![0; length];
     let memory = File::open(MEMORY).map_err(failed(MEMORY))?;
     memory.read_exact_at(&mut bytes, mapping.start).map_err(failed(MEMORY))?;
-    let mut file = in_memory().map_err(|error| failed(VDSO)(error.into()))?;
+    let mut file = memory_file("telegen-vdso").map_err(failed(VDSO))?;
     file.write_all(&bytes).map_err(failed(VDSO))?;
     Ok(file)
-}
-
-fn in_memory() -> Result<File, Errno> {
-    // Where vm.memfd_noexec is 2 there are no others; before Linux 6.3 there are none such.
-    match memfd_create("telegen-vdso", MemfdFlags::CLOEXEC | MemfdFlags::NOEXEC_SEAL) {
-        Err(Errno::INVAL) => memfd_create("telegen-vdso", MemfdFlags::CLOEXEC),
-        made => made,
-    }
-    .map(File::from)
 }
 
 #[cfg(test)]

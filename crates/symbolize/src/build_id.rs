@@ -19,9 +19,13 @@ const MAX_NOTES: usize = 32;
 ///
 /// If the file cannot be read, is not ELF, or ends before its program headers do.
 pub fn read(file: &File) -> Result<Option<BuildId>, Error> {
-    let elf = Elf::read(file)?;
+    of(&Elf::read(file)?)
+}
+
+/// The same, of a file whose headers have been read.
+pub(crate) fn of(elf: &Elf<'_>) -> Result<Option<BuildId>, Error> {
     for &(offset, bytes) in elf.notes.iter().take(MAX_NOTES) {
-        let notes = read_up_to(file, offset, bytes.min(MAX_NOTE_BYTES) as usize)?;
+        let notes = read_up_to(elf.file, offset, bytes.min(MAX_NOTE_BYTES) as usize)?;
         if let Some(id) = find(&notes, elf.endian) {
             return Ok(Some(id));
         }

@@ -39,6 +39,8 @@ struct Half {
 #[derive(Debug, Default)]
 struct FilePlaces {
     places: HashMap<FileOffset, Held, RandomState>,
+    /// Whether the answers are from the file's separate debug file, too.
+    with_debug_file: bool,
     /// Files have one or two that can be run.
     segments: Vec<Segment>,
 }
@@ -72,6 +74,9 @@ impl Cache {
         }
         let place = self.old.get(file, offset)?;
         self.old.promoted += 1;
+        if self.old.files.get(file).is_some_and(|file| file.with_debug_file) {
+            self.young.file(file).with_debug_file = true;
+        }
         self.insert(file, offset, &place);
         Some(place)
     }
@@ -85,6 +90,14 @@ impl Cache {
         if self.bytes() > self.budget_bytes {
             self.turn();
         }
+    }
+
+    /// A separate debug file of a file has been found: answers that were given without it are dropped.
+    pub(crate) fn debug_file_found(&mut self, file: &FileId) {
+        for half in [&mut self.young, &mut self.old] {
+            half.drop_answers_without_debug_file(file);
+        }
+        self.young.file(file).with_debug_file = true;
     }
 
     /// Drops the old half; the young one becomes the old.
@@ -140,10 +153,7 @@ impl Half {
             self.frames.push(frame);
         }
         let frames = (self.frames.len() as u32 - first_frame) as u16;
-        let entry = self.files.entry_ref(file).or_insert_with(|| {
-            self.file_bytes += FILE_BYTES;
-            FilePlaces::default()
-        });
+        let entry = Self::entry(&mut self.files, &mut self.file_bytes, file);
         let before = entry.bytes();
         let segment = place.segment.and_then(|segment| entry.segment(segment));
         let held = Held { address: place.address, first_frame, frames, segment };
@@ -151,6 +161,31 @@ impl Half {
             self.places += 1;
         }
         self.file_bytes += entry.bytes() - before;
+    }
+
+    fn file(&mut self, file: &FileId) -> &mut FilePlaces {
+        Self::entry(&mut self.files, &mut self.file_bytes, file)
+    }
+
+    fn entry<'a>(
+        files: &'a mut HashMap<FileId, FilePlaces, RandomState>,
+        file_bytes: &mut usize,
+        file: &FileId,
+    ) -> &'a mut FilePlaces {
+        files.entry_ref(file).or_insert_with(|| {
+            *file_bytes += FILE_BYTES;
+            FilePlaces::default()
+        })
+    }
+
+    /// Frames and strings, which others may share, stay until the half is dropped.
+    fn drop_answers_without_debug_file(&mut self, file: &FileId) {
+        if self.files.get(file).is_some_and(|held| !held.with_debug_file)
+            && let Some(held) = self.files.remove(file)
+        {
+            self.places -= held.places.len();
+            self.file_bytes -= FILE_BYTES + held.bytes();
+        }
     }
 
     fn string(&mut self, string: &str) -> StringId {
@@ -218,6 +253,29 @@ mod tests {
         assert_eq!(cache.get(&file(1), FileOffset(8)), Some(nameless), "having no name is an answer");
         assert_eq!(cache.get(&file(2), FileOffset(8)), None);
         assert_eq!(cache.len(), 3);
+    }
+
+    #[test]
+    fn what_was_said_without_a_debug_file_is_forgotten_once_when_there_is_one() {
+        let mut cache = Cache::new(1 << 20);
+        for offset in 0..10 {
+            cache.insert(&file(1), FileOffset(offset), &place(1));
+            cache.insert(&file(2), FileOffset(offset), &place(2));
+        }
+        cache.turn();
+        cache.insert(&file(1), FileOffset(11), &place(1));
+        cache.debug_file_found(&file(1));
+        assert_eq!((cache.get(&file(1), FileOffset(3)), cache.get(&file(1), FileOffset(11))), (None, None));
+        assert_eq!((cache.get(&file(2), FileOffset(3)), cache.len()), (Some(place(2)), 10));
+        cache.insert(&file(1), FileOffset(3), &place(3));
+        for _ in 0..3 {
+            cache.debug_file_found(&file(1));
+            assert_eq!(cache.get(&file(1), FileOffset(3)), Some(place(3)), "said with it");
+            cache.turn();
+        }
+        cache.turn();
+        cache.turn();
+        assert_eq!((cache.len(), cache.bytes()), (0, 0));
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(crate) struct DebugInfos {
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     info: Option<DebugInfo>,
+    /// Which file that is in.
+    read_from: Option<(u64, u64)>,
     costly_lookups: u32,
     /// What has been counted of this file already.
     counted: Vec<Failure>,
@@ -35,20 +37,26 @@ impl DebugInfos {
         Self { budget_bytes, limits, files: VecDeque::new() }
     }
 
-    /// What is known of a file; if nothing is, its debug information is read.
-    pub(crate) fn open(&mut self, id: &FileId, elf: &Elf<'_>) -> (&mut Kept, Option<Failure>) {
+    /// What is known of a file; if nothing is, its debug information is read. That is in `elf`, which is the file itself
+    /// or, if it is `separate`, one with that device and inode.
+    pub(crate) fn open(
+        &mut self,
+        id: &FileId,
+        elf: &Elf<'_>,
+        separate: Option<(u64, u64)>,
+    ) -> (&mut Kept, Option<Failure>) {
         let mut failure = None;
-        let kept =
-            match self.files.iter().position(|(held, _)| held == id).and_then(|at| self.files.remove(at)) {
-                Some((_, kept)) => kept,
-                None => {
-                    let info = DebugInfo::read(elf, self.limits).unwrap_or_else(|error| {
-                        failure = Some(Failure::of_debug_info(&error));
-                        None
-                    });
-                    Kept { info, ..Kept::default() }
-                }
-            };
+        let held = self.files.iter().position(|(held, _)| held == id).and_then(|at| self.files.remove(at));
+        let kept = match held {
+            Some((_, kept)) if kept.read_from == separate => kept,
+            _ => {
+                let info = DebugInfo::read(elf, self.limits).unwrap_or_else(|error| {
+                    failure = Some(Failure::of_debug_info(&error));
+                    None
+                });
+                Kept { info, read_from: separate, ..Kept::default() }
+            }
+        };
         if self.files.len() >= MAX_FILES {
             self.files.pop_front();
         }

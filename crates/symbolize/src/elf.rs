@@ -185,6 +185,16 @@ impl<'a> Elf<'a> {
         self.sections.iter().find(|section| section.kind != SHT_NOBITS.0 && self.has_name(section, name))
     }
 
+    /// Whether it has debug information of its own.
+    pub(crate) fn has_debug_info(&self) -> bool {
+        [".debug_info", ".zdebug_info"].iter().any(|name| self.section(name).is_some())
+    }
+
+    /// Whether it has the symbols that stripping takes away.
+    pub(crate) fn has_symbol_table(&self) -> bool {
+        self.section(".symtab").is_some()
+    }
+
     /// The number of the section of code that an address lies in.
     pub(crate) fn code_section(&self, address: u64) -> Option<u16> {
         let code = (SHF_ALLOC | SHF_EXECINSTR).0;

@@ -11,13 +11,18 @@
 //!   file, and what is damaged gives fewer names, never a panic.
 //! * An address without a symbol is still a place: `[module+0xoffset]`.
 //!
-//! Separate debug files, debuginfod, compressed symbol tables (`.gnu_debugdata`) and Go's line tables are not read. Each
-//! is another source of what `dwarf` and `symbols` give.
+//! Debuginfod, compressed symbol tables (`.gnu_debugdata`) and Go's line tables are not read. Each is another source of what
+//! `dwarf` and `symbols` give.
 
 mod alias;
 pub mod build_id;
 mod cache;
+mod debug_checksum;
+mod debug_files;
 mod debug_infos;
+mod debug_link;
+mod debug_outcome;
+mod debug_search;
 mod demangle;
 mod dwarf;
 mod elf;
@@ -31,6 +36,9 @@ mod place;
 mod symbolizer;
 mod symbols;
 
+pub use debug_files::DebugFiles;
+pub use debug_link::DebugLink;
+pub use debug_outcome::DebugOutcome;
 pub use demangle::demangle;
 pub use elf::{Segment, executable_segments};
 pub use error::{Error, Failure};

@@ -1,16 +1,19 @@
 //! The symbolizer: from places in files to the functions there.
 
 use crate::cache::Cache;
+use crate::debug_files::Separate;
 use crate::debug_infos::DebugInfos;
+use crate::debug_search::DebugSearch;
 use crate::demangle::demangle;
 use crate::dwarf::{DebugFrame, Limits};
 use crate::elf::Elf;
-use crate::{Failure, Place, SourceFrame, symbols};
+use crate::{DebugFiles, DebugOutcome, Failure, Place, SourceFrame, symbols};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::fs::File;
 use std::sync::Arc;
 use telegen_model::{FileId, FileOffset};
+use telegen_process::Root;
 
 /// How much memory and time the symbolizer may take.
 ///
@@ -53,6 +56,8 @@ pub struct Figures {
     pub cached: usize,
     /// Bytes held of debug information.
     pub debug_info_bytes: u64,
+    /// Separate debug files that are open.
+    pub debug_files: usize,
     /// Questions answered from the cache.
     pub hits: u64,
     /// Questions that a file had to be read for.
@@ -66,6 +71,7 @@ pub struct Figures {
 pub struct Symbolizer {
     cache: Cache,
     debug_infos: DebugInfos,
+    search: DebugSearch,
     failures: HashMap<Failure, u64, RandomState>,
     hits: u64,
     misses: u64,
@@ -75,13 +81,19 @@ pub struct Symbolizer {
 const MAX_BATCH: usize = 4096;
 
 impl Symbolizer {
-    /// A symbolizer within a budget.
+    /// A symbolizer within a budget. For separate debug files it looks below the roots of processes only.
     pub fn new(budget: Budget) -> Self {
+        Self::with_host(budget, None)
+    }
+
+    /// A symbolizer that also looks for separate debug files below the root of the host.
+    pub fn with_host(budget: Budget, host: Option<Arc<Root>>) -> Self {
         let debug_info_bytes = usize::try_from(budget.debug_info_bytes).unwrap_or(usize::MAX);
         let limits = Limits { inflated_bytes: debug_info_bytes / 2, effort: budget.effort };
         Self {
             cache: Cache::new(budget.cache_bytes),
             debug_infos: DebugInfos::new(debug_info_bytes, limits),
+            search: DebugSearch::new(host),
             failures: HashMap::default(),
             hits: 0,
             misses: 0,
@@ -94,6 +106,16 @@ impl Symbolizer {
     /// Whatever is wrong with the file, there is a place for each offset, named `[module+0xoffset]` if it must be, and
     /// the reason is counted.
     pub fn symbolize(&mut self, source: Source<'_>, offsets: &[FileOffset]) -> Vec<Arc<Place>> {
+        self.symbolize_with(source, &DebugFiles::default(), offsets)
+    }
+
+    /// The same for a file that may have separate debug files, which are the file's own: they are sought once.
+    pub fn symbolize_with(
+        &mut self,
+        source: Source<'_>,
+        debug_files: &DebugFiles,
+        offsets: &[FileOffset],
+    ) -> Vec<Arc<Place>> {
         let mut found: Vec<Option<Arc<Place>>> = Vec::with_capacity(offsets.len());
         let mut wanted = Vec::new();
         for &offset in offsets {
@@ -110,8 +132,8 @@ impl Symbolizer {
         self.misses += wanted.len() as u64;
         wanted.sort_unstable();
         wanted.dedup();
-        let looked_up: Vec<Arc<Place>> =
-            wanted.chunks(MAX_BATCH).flat_map(|batch| self.look_up(source, batch)).map(Arc::new).collect();
+        let look_up = |batch| self.look_up(source, debug_files, batch);
+        let looked_up: Vec<Arc<Place>> = wanted.chunks(MAX_BATCH).flat_map(look_up).map(Arc::new).collect();
         let places = found.into_iter().zip(offsets).filter_map(|(place, offset)| {
             place.or_else(|| Some(looked_up[wanted.binary_search(offset).ok()?].clone()))
         });
@@ -125,14 +147,22 @@ impl Symbolizer {
     }
 
     /// Looks up places that are not known; the offsets ascend.
-    fn look_up(&mut self, source: Source<'_>, offsets: &[FileOffset]) -> Vec<Place> {
+    fn look_up(
+        &mut self,
+        source: Source<'_>,
+        debug_files: &DebugFiles,
+        offsets: &[FileOffset],
+    ) -> Vec<Place> {
         let nowhere = |offset: &FileOffset| Place { address: offset.0, ..Place::default() };
         let mut places: Vec<Place> = offsets.iter().map(nowhere).collect();
         let read = source.file.map(Elf::read);
         // What could not be read now may be readable by another path or at another time.
         let is_final = !matches!(&read, None | Some(Err(crate::Error::Io(_))));
         match read {
-            Some(Ok(elf)) => self.look_up_in(&elf, source.id, offsets, &mut places),
+            Some(Ok(elf)) => {
+                let separate = self.search.of(debug_files, &elf);
+                self.look_up_in(&elf, &separate, source.id, offsets, &mut places);
+            }
             Some(Err(error)) => self.count(Failure::of_symbols(&error)),
             None => self.count(Failure::Unreadable),
         }
@@ -145,7 +175,14 @@ impl Symbolizer {
         places
     }
 
-    fn look_up_in(&mut self, elf: &Elf<'_>, id: &FileId, offsets: &[FileOffset], places: &mut [Place]) {
+    fn look_up_in(
+        &mut self,
+        elf: &Elf<'_>,
+        separate: &Separate,
+        id: &FileId,
+        offsets: &[FileOffset],
+        places: &mut [Place],
+    ) {
         for (place, &offset) in places.iter_mut().zip(offsets) {
             if let Some((address, segment)) = elf.address(offset) {
                 place.address = address;
@@ -159,11 +196,21 @@ impl Symbolizer {
 
         let mut failures = Vec::new();
         let limits = self.debug_infos.limits();
-        let (kept, failure) = self.debug_infos.open(id, elf);
+        let debug_file = separate.main.as_ref().and_then(|file| Some((Elf::read(&file.file).ok()?, file)));
+        let (debug_elf, identity) = match &debug_file {
+            Some((debug_elf, file)) => {
+                self.cache.debug_file_found(id);
+                (debug_elf, Some(file.identity))
+            }
+            None => (elf, None),
+        };
+        let (kept, failure) = self.debug_infos.open(id, debug_elf, identity);
         failures.extend(failure);
-        let (frames, failure) = kept.frames(elf, &addresses, limits);
+        let (frames, failure) = kept.frames(debug_elf, &addresses, limits);
         failures.extend(failure);
-        let symbols = find_symbols(elf, &addresses, &frames, &mut failures);
+        let with_symbols: Vec<&Elf<'_>> =
+            [elf].into_iter().chain(debug_file.as_ref().map(|(debug_elf, _)| debug_elf)).collect();
+        let symbols = find_symbols(&with_symbols, &addresses, &frames, &mut failures);
         failures.retain(|&failure| kept.is_new(failure));
         self.debug_infos.shrink();
         failures.into_iter().for_each(|failure| self.count(failure));
@@ -185,10 +232,16 @@ impl Symbolizer {
             cache_bytes: self.cache.bytes(),
             cached: self.cache.len(),
             debug_info_bytes: self.debug_infos.bytes() as u64,
+            debug_files: self.search.open_files(),
             hits: self.hits,
             misses: self.misses,
             evicted: self.cache.evicted(),
         }
+    }
+
+    /// What has come of the files that might have been debug files.
+    pub fn debug_outcomes(&self) -> impl Iterator<Item = (DebugOutcome, u64)> + '_ {
+        DebugOutcome::ALL.into_iter().map(|outcome| (outcome, self.search.count_of(outcome)))
     }
 
     /// How many files have given fewer names than they might have, by reason. A file is counted again when it has been
@@ -200,7 +253,7 @@ impl Symbolizer {
 
 /// The symbols at addresses, where the debug information leaves something to be asked.
 fn find_symbols(
-    elf: &Elf<'_>,
+    elves: &[&Elf<'_>],
     addresses: &[u64],
     frames: &[Vec<DebugFrame>],
     failures: &mut Vec<Failure>,
@@ -215,7 +268,7 @@ fn find_symbols(
     if wanted.is_empty() {
         return names;
     }
-    let (found, failure) = symbols::find(elf, &wanted);
+    let (found, failure) = symbols::find(elves, &wanted);
     failures.extend(failure);
     for (at, name) in open.into_iter().zip(found) {
         names[at] = name;

@@ -26,20 +26,23 @@ const USUAL_NAME_BYTES: usize = 192;
 /// A symbol without a size reaches no further than this.
 const MAX_UNSIZED_BYTES: u64 = 1 << 20;
 
-/// The names of the symbols that some ascending addresses lie in, as the table has them, and what has kept it from
-/// finding more.
-pub(crate) fn find(elf: &Elf<'_>, addresses: &[u64]) -> (Vec<Option<String>>, Option<Failure>) {
+/// The names of the symbols that some ascending addresses lie in, as the tables have them, and what has kept it from
+/// finding more. The tables of one program may be in several files.
+pub(crate) fn find(elves: &[&Elf<'_>], addresses: &[u64]) -> (Vec<Option<String>>, Option<Failure>) {
     let mut search = Search::new(addresses);
     let mut failure = None;
-    for table in [".symtab", ".dynsym"] {
-        let Some(table) = elf.section(table) else { continue };
-        let scanned = if elf.is_64 {
-            search.scan::<Sym64<Endianness>>(elf, table)
-        } else {
-            search.scan::<Sym32<Endianness>>(elf, table)
-        };
-        if let Err(error) = scanned {
-            failure = Some(Failure::of_symbols(&error));
+    for (file, elf) in elves.iter().enumerate() {
+        search.file = file;
+        for table in [".symtab", ".dynsym"] {
+            let Some(table) = elf.section(table) else { continue };
+            let scanned = if elf.is_64 {
+                search.scan::<Sym64<Endianness>>(elf, table)
+            } else {
+                search.scan::<Sym32<Endianness>>(elf, table)
+            };
+            if let Err(error) = scanned {
+                failure = Some(Failure::of_symbols(&error));
+            }
         }
     }
     search.spread_labels();
@@ -47,9 +50,10 @@ pub(crate) fn find(elf: &Elf<'_>, addresses: &[u64]) -> (Vec<Option<String>>, Op
         let label = || {
             let label = search.before[at].label.as_ref()?;
             // A label in another section says nothing of this one.
-            elf.code_section(address).is_none_or(|section| section == label.section).then_some(label)
+            let section = elves[label.file].code_section(address);
+            section.is_none_or(|section| section == label.section).then_some(label)
         };
-        best_name(elf, search.within[at].as_ref().or_else(label)?)
+        best_name(elves, search.within[at].as_ref().or_else(label)?)
     };
     (addresses.iter().enumerate().map(name).collect(), failure)
 }
@@ -60,12 +64,16 @@ struct Place {
     start: u64,
     is_function: bool,
     reach: Reach,
+    /// Which file's section that number is.
+    file: usize,
     section: u16,
     names: Vec<Name>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Name {
+    /// Which file it is in.
+    file: usize,
     /// Where in the file it begins, and how many bytes there are until its table ends.
     offset: u64,
     left: u64,
@@ -115,12 +123,20 @@ struct Search<'a> {
     /// it.
     before: Vec<Before>,
     pairs: usize,
+    /// Which file is gone through.
+    file: usize,
 }
 
 impl<'a> Search<'a> {
     fn new(addresses: &'a [u64]) -> Self {
         let count = addresses.len();
-        Self { addresses, within: vec![None; count], before: vec![Before::default(); count], pairs: 0 }
+        Self {
+            addresses,
+            within: vec![None; count],
+            before: vec![Before::default(); count],
+            pairs: 0,
+            file: 0,
+        }
     }
 
     fn scan<S: Sym<Endian = Endianness>>(&mut self, elf: &Elf<'_>, table: &Section) -> Result<(), Error> {
@@ -175,9 +191,9 @@ impl<'a> Search<'a> {
             STB_LOCAL => Reach::Local,
             _ => Reach::Global,
         };
-        let left = strings.bytes.saturating_sub(name);
-        let names = vec![Name { offset: strings.offset.saturating_add(name), left }];
-        let place = Place { start, is_function: !is_label, reach, section: section.0, names };
+        let (file, left) = (self.file, strings.bytes.saturating_sub(name));
+        let names = vec![Name { file, offset: strings.offset.saturating_add(name), left }];
+        let place = Place { start, is_function: !is_label, reach, file, section: section.0, names };
         if size == 0 {
             offer_label(&mut self.before[first].label, place);
         } else {
@@ -219,8 +235,8 @@ fn may_be_code(kind: SymbolType) -> bool {
     [STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE].contains(&kind)
 }
 
-fn best_name(elf: &Elf<'_>, place: &Place) -> Option<String> {
-    let names = place.names.iter().filter_map(|name| read_name(elf, *name));
+fn best_name(elves: &[&Elf<'_>], place: &Place) -> Option<String> {
+    let names = place.names.iter().filter_map(|name| read_name(elves[name.file], *name));
     names.reduce(|best, name| {
         if alias::compare(name.as_bytes(), best.as_bytes()) == Ordering::Greater { name } else { best }
     })

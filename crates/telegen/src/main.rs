@@ -6,6 +6,7 @@ mod allocator;
 mod cli;
 mod command;
 mod containers;
+mod debug_file_metrics;
 mod diff;
 mod doctor;
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod samples;
 mod selection;
 
 use crate::access_metrics::AccessMetrics;
+use crate::debug_file_metrics::DebugFileMetrics;
 use crate::kubernetes_metrics::KubernetesMetrics;
 use crate::limit_metrics::LimitMetrics;
 use crate::process_metrics::ProcessMetrics;
@@ -63,6 +64,7 @@ pub(crate) struct Metrics {
     symbol_failures: Family<ReasonLabel, Counter>,
     pub(crate) stale_decisions: Counter,
     unopened_files: Counter,
+    pub(crate) debug_files: DebugFileMetrics,
     pub(crate) unwind: UnwindMetrics,
     pub(crate) limits: LimitMetrics,
     pub(crate) kubernetes: KubernetesMetrics,
@@ -89,6 +91,7 @@ impl Metrics {
             symbol_failures: Family::default(),
             stale_decisions: Counter::default(),
             unopened_files: Counter::default(),
+            debug_files: DebugFileMetrics::default(),
             unwind: UnwindMetrics::default(),
             limits: LimitMetrics::default(),
             kubernetes: KubernetesMetrics::default(),
@@ -179,6 +182,7 @@ impl Metrics {
             "Decisions that came too late: the process was gone or ran another program",
             self.stale_decisions.clone(),
         );
+        self.debug_files.register(profiler);
         self.unwind.register(profiler);
         self.limits.register(profiler);
         self.kubernetes.register(profiler);
@@ -236,7 +240,7 @@ impl Metrics {
 }
 
 /// Takes over a count that is kept elsewhere.
-fn set(counter: &Counter, value: u64) {
+pub(crate) fn set(counter: &Counter, value: u64) {
     counter.inner().store(value, Ordering::Relaxed);
 }
 

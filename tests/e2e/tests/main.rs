@@ -17,6 +17,7 @@ mod command;
 mod config;
 mod config_map;
 mod containers;
+mod debug_files;
 mod deploy_chart;
 mod deploy_container;
 mod deploy_manifests;

@@ -9,4 +9,5 @@ mod crafted_elf;
 mod damaged;
 mod languages;
 mod program;
+mod separate;
 mod truth;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use telegen_collect::{Interval, Marker, ProfileAssembler, SampleLabels};
-use telegen_model::Profile;
+use telegen_model::{Pid, Profile};
+use telegen_process::{ProcFs, Root};
 use telegen_symbolize::Budget;
 
 /// Intervals that may wait to be named.
@@ -29,9 +30,10 @@ pub(crate) struct Symbolize {
 
 impl Symbolize {
     pub(crate) fn start(labels: SampleLabels, budget: Budget, metrics: Arc<Metrics>) -> io::Result<Self> {
+        let host = host_root().map(Arc::new);
         let (sender, jobs) = sync_channel::<Job>(QUEUE);
         let thread = Builder::new().name("tg-symbolize".into()).spawn(move || {
-            let mut assembler = ProfileAssembler::new(labels, budget);
+            let mut assembler = ProfileAssembler::new(labels, budget, host);
             for job in jobs {
                 match job {
                     Job::Assemble(interval, to) => {
@@ -67,6 +69,12 @@ impl Symbolize {
     }
 }
 
+/// The root of this machine: that of its first process, or what looks like it in a container that sees no other.
+fn host_root() -> Option<Root> {
+    let of = |pid| Root::of_process(&ProcFs::default(), Pid(pid)).ok();
+    of(1).or_else(|| of(std::process::id()))
+}
+
 fn publish(metrics: &Metrics, interval: &Interval, assembler: &ProfileAssembler) {
     for marker in Marker::ALL {
         metrics.count_flawed_stacks(marker.reason(), interval.count_marked(marker));
@@ -76,5 +84,9 @@ fn publish(metrics: &Metrics, interval: &Interval, assembler: &ProfileAssembler)
     metrics.set_cache_bytes("kernel_symbols", figures.kernel_symbol_bytes);
     for (reason, count) in figures.failures {
         metrics.set_symbol_failures(reason, count);
+    }
+    metrics.debug_files.set_open(figures.debug_files);
+    for (outcome, count) in figures.debug_outcomes {
+        metrics.debug_files.set_outcome(outcome, count);
     }
 }
