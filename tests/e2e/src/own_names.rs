@@ -1,5 +1,16 @@
 //! Functions of the workloads themselves, told from all others by their names.
 
+/// Where the tracebacks of Go end: the first function of a goroutine, and what runs on a thread's own stack from its
+/// beginning on, or after a goroutine was left for good.
+pub const GO_ROOTS: [&str; 6] = [
+    "runtime.goexit",
+    "runtime.mcall",
+    "runtime.mstart",
+    "runtime.morestack",
+    "runtime.rt0_go",
+    "runtime.clone",
+];
+
 /// Of a C program: `main`, and what begins with `tg_`.
 pub fn of_c(name: &str) -> Option<String> {
     (name == "main" || name.starts_with("tg_")).then(|| name.to_owned())

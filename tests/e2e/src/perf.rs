@@ -19,7 +19,8 @@ pub fn is_supported() -> bool {
     sampled.is_ok_and(|output| output.status.success())
 }
 
-/// Records a process by `perf record --call-graph dwarf`. Inlined functions are left out.
+/// Records a process by `perf record --call-graph dwarf`. Inlined functions are left out. All CPUs are sampled: timers of
+/// threads begin anew with each of them, and never see one that is shorter than their period.
 ///
 /// # Errors
 ///
@@ -28,10 +29,11 @@ pub fn perf_stacks(scratch: &Scratch, pid: u32, hz: u32, seconds: u32) -> Result
     let data = scratch.join("perf.data");
     let mut record = Command::new("perf");
     record.args(["record", "-q", "-e", "cpu-clock", "--call-graph", CALL_GRAPH, "-F", &hz.to_string()]);
-    record.args(["-p", &pid.to_string(), "-o"]).arg(&data).args(["--", "sleep", &seconds.to_string()]);
+    record.args(["-a", "-o"]).arg(&data).args(["--", "sleep", &seconds.to_string()]);
     run(&mut record, Duration::from_secs(60))?.expect_code(0)?;
     let mut script = Command::new("perf");
-    script.args(["script", "--no-inline", "--max-stack", "1024", "-F", "ip,sym,dso", "-i"]).arg(&data);
+    script.args(["script", "--no-inline", "--max-stack", "1024", "-F", "ip,sym,dso"]);
+    script.args(["--pid", &pid.to_string(), "-i"]).arg(&data);
     let outcome = run(&mut script, Duration::from_secs(120))?.expect_code(0)?;
     std::fs::remove_file(&data).context("perf's data")?;
     let stacks = parse(&outcome.stdout);

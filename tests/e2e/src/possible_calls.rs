@@ -1,6 +1,6 @@
 //! Whether a caller in a stack can have called its callee, by the machine code of both.
 
-use crate::module::{Call, Function, Module};
+use crate::module::{Call, Export, Function, Module};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -36,13 +36,15 @@ pub struct PossibleCalls {
     unstripped: BTreeMap<String, PathBuf>,
     modules: RefCell<BTreeMap<String, Option<Rc<Module>>>>,
     reachable: RefCell<HashMap<(String, Function), Rc<Reachable>>>,
+    verdicts: RefCell<HashMap<(Place, Place), Verdict>>,
 }
 
 /// Where jumps alone lead to from a function.
 #[derive(Debug, Default)]
 struct Reachable {
-    functions: BTreeSet<Function>,
-    names: BTreeSet<Option<String>>,
+    functions: BTreeSet<(String, Function)>,
+    /// Files of which some function was chosen when the program started.
+    chosen_in: BTreeSet<String>,
     anything: bool,
 }
 
@@ -54,6 +56,7 @@ impl PossibleCalls {
             unstripped: BTreeMap::new(),
             modules: RefCell::default(),
             reachable: RefCell::default(),
+            verdicts: RefCell::default(),
         }
     }
 
@@ -78,6 +81,16 @@ impl PossibleCalls {
 
     /// What can be said of two adjacent places in a stack.
     pub fn verdict(&self, callee: &Place, caller: &Place) -> Verdict {
+        let key = (callee.clone(), caller.clone());
+        if let Some(known) = self.verdicts.borrow().get(&key) {
+            return known.clone();
+        }
+        let verdict = self.judge(callee, caller);
+        self.verdicts.borrow_mut().insert(key, verdict.clone());
+        verdict
+    }
+
+    fn judge(&self, callee: &Place, caller: &Place) -> Verdict {
         let Some(module) = self.module(&caller.file) else { return Verdict::Unknown };
         if self.is_signal_return(callee) {
             // The caller was interrupted anywhere.
@@ -135,33 +148,27 @@ impl PossibleCalls {
             return true;
         }
         let Some(name) = name else { return callee.file == file };
-        let modules: Vec<(String, Rc<Module>)> = {
-            let modules = self.modules.borrow();
-            modules.iter().filter_map(|(file, module)| Some((file.clone(), module.clone()?))).collect()
-        };
-        modules.iter().any(|(exporter, module)| {
-            module.exports(name).iter().any(|export| {
-                let same = *exporter == callee.file;
-                let exact = same && (export.chooses || export.address == function.start);
-                exact || self.jumps_fit(exporter, export.address, callee, function)
-            })
+        self.exporters(name).into_iter().any(|(exporter, export)| {
+            let exact = exporter == callee.file && (export.chooses || export.address == function.start);
+            exact || self.jumps_fit(&exporter, export.address, callee, function)
         })
+    }
+
+    /// The functions of a name, in all files that were read so far: that of the callee is among them.
+    fn exporters(&self, name: &str) -> Vec<(String, Export)> {
+        let modules = self.modules.borrow();
+        let exports = modules.iter().filter_map(|(file, module)| Some((file, module.as_ref()?)));
+        exports
+            .flat_map(|(file, module)| module.exports(name).iter().map(|export| (file.clone(), *export)))
+            .collect()
     }
 
     fn jumps_fit(&self, file: &str, start: u64, callee: &Place, function: Function) -> bool {
         let Some(from) = self.module(file).and_then(|module| module.function(start)) else { return false };
         let reachable = self.reachable(file, from);
-        if reachable.anything || file == callee.file && reachable.functions.contains(&function) {
-            return true;
-        }
-        // A jump to another module by name is followed no further than to there.
-        let Some(module) = self.module(&callee.file) else { return false };
-        reachable.names.iter().any(|name| match name {
-            None => callee.file == file,
-            Some(name) => {
-                module.exports(name).iter().any(|export| export.chooses || export.address == function.start)
-            }
-        })
+        reachable.anything
+            || reachable.functions.contains(&(callee.file.clone(), function))
+            || reachable.chosen_in.contains(&callee.file)
     }
 
     fn reachable(&self, file: &str, from: Function) -> Rc<Reachable> {
@@ -170,16 +177,31 @@ impl PossibleCalls {
             return Rc::clone(known);
         }
         let mut found = Reachable::default();
-        let mut open = vec![from];
-        while let (Some(function), Some(module)) = (open.pop(), self.module(file)) {
+        let mut open = vec![key.clone()];
+        while let Some((file, function)) = open.pop() {
+            let Some(module) = self.module(&file) else { continue };
             for call in module.jumps_out_of(function) {
-                match call {
-                    Call::Unknown => found.anything = true,
-                    Call::Named(name) => drop(found.names.insert(name)),
-                    Call::Function(at) => {
-                        let next = module.function(at).filter(|_| found.functions.len() < MOST_JUMPS);
-                        open.extend(next.filter(|next| found.functions.insert(*next)));
+                let targets: Vec<(String, u64)> = match call {
+                    Call::Unknown => {
+                        found.anything = true;
+                        continue;
                     }
+                    Call::Function(at) => vec![(file.clone(), at)],
+                    Call::Named(None) => {
+                        found.chosen_in.insert(file.clone());
+                        continue;
+                    }
+                    Call::Named(Some(name)) => {
+                        let exporters = self.exporters(&name);
+                        let chosen = exporters.iter().filter(|(_, export)| export.chooses);
+                        found.chosen_in.extend(chosen.map(|(file, _)| file.clone()));
+                        exporters.into_iter().map(|(file, export)| (file, export.address)).collect()
+                    }
+                };
+                for (file, at) in targets {
+                    let next = self.module(&file).and_then(|module| module.function(at));
+                    let next = next.map(|next| (file, next)).filter(|_| found.functions.len() < MOST_JUMPS);
+                    open.extend(next.filter(|next| found.functions.insert(next.clone())));
                 }
             }
         }

@@ -111,8 +111,13 @@ impl<'a> WholeStacks<'a> {
             .or_else(|| (self.knowledge)(&names))
     }
 
+    /// Go's symbols of assembly say which convention it is called by.
+    fn is_root(&self, function: &str) -> bool {
+        self.roots.contains(&function.strip_suffix(".abi0").unwrap_or(function))
+    }
+
     fn flaw_of_root(&self, root: &Frame) -> Option<String> {
-        if self.roots.contains(&root.function.as_str()) {
+        if self.is_root(&root.function) {
             return None;
         }
         let module = self.calls.module(&root.mapping);
@@ -146,10 +151,14 @@ impl<'a> WholeStacks<'a> {
     }
 
     fn flaw_of_call(&self, callee: &Frame, caller: &Frame) -> Option<String> {
-        if self.roots.contains(&caller.function.as_str()) {
+        if self.is_root(&caller.function) {
             return None;
         }
         let place = |frame: &Frame| Place { file: frame.mapping.clone(), address: frame.address };
+        // Go's handler of signals makes a goroutine go on as if it had called this, wherever it was.
+        if callee.function.trim_end_matches(".abi0") == "runtime.asyncPreempt" {
+            return None;
+        }
         match self.calls.verdict(&place(callee), &place(caller)) {
             Verdict::Possible => None,
             // What has no description, or no file: the kernel's page of functions, code made at run time.

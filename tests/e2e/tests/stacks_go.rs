@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use std::path::Path;
+use telegen_e2e::own_names::GO_ROOTS;
 use telegen_e2e::possible_calls::PossibleCalls;
 use telegen_e2e::row::{Row, assert_rows};
 use telegen_e2e::whole_stacks::{WholeStacks, flaw_of_table};
@@ -60,11 +61,6 @@ const CALLS: [(&str, &[&str]); 22] = [
     ("main.tgSpin", &[]),
 ];
 
-/// Where Go's own tracebacks end: a goroutine's first function, and what runs on a thread's own stack after a goroutine
-/// was left for good.
-const ROOTS: [&str; 5] =
-    ["runtime.goexit", "runtime.goexit.abi0", "runtime.mcall", "runtime.mstart", "runtime.morestack"];
-
 fn knowledge(names: &[&str]) -> Option<String> {
     let every: Vec<(&str, Vec<&str>)> =
         CALLS.iter().map(|(caller, calls)| (*caller, [&["library"], *calls].concat())).collect();
@@ -100,7 +96,7 @@ fn go_row<'a>(name: &'a str, compiler: &'a [&'a str]) -> Row<'a> {
         source: "stacks.go",
         arguments: &[],
         knowledge: &knowledge,
-        roots: &ROOTS,
+        roots: &GO_ROOTS,
         places: &PLACES,
     }
 }
@@ -120,7 +116,7 @@ fn of_programs_without_symbols() -> Result<()> {
     let seen = Observation::of(&scratch, &subject, 499, "4s")?;
     seen.assert_count();
     let calls = PossibleCalls::new(Path::new("/")).reading_instead(&subject.file(), &whole.built()?);
-    WholeStacks::new(calls, &knowledge).beginning_in(&ROOTS).assert_all("go-stripped", &seen.profile);
+    WholeStacks::new(calls, &knowledge).beginning_in(&GO_ROOTS).assert_all("go-stripped", &seen.profile);
     stripped.assert_places(&seen.profile);
     Ok(())
 }
@@ -155,7 +151,7 @@ fn of_calls_of_c_and_of_calls_back() -> Result<()> {
         source: "stacks_cgo.go",
         arguments: &[],
         knowledge: &cgo_knowledge,
-        roots: &ROOTS,
+        roots: &GO_ROOTS,
         places: &["tg_c_spin", "main.tgBack", "main.tgInGo"],
     };
     assert_rows(&[row], 499, "4s")

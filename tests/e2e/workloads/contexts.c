@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <ucontext.h>
 
 #define STACK_SIZE (256 << 10)
@@ -99,7 +98,6 @@ static void make_fiber(void)
 	void **top = (void **)(new_stack() + STACK_SIZE);
 
 	*--top = 0;
-	*--top = 0;
 	*--top = (void *)tg_fiber;
 	for (int i = 0; i < 6; i++)
 		*--top = 0;
@@ -118,17 +116,16 @@ TG_APART int tg_cloned(void *nothing)
 TG_APART void tg_cloning(void)
 {
 	static char *stack;
-	int child;
+	// Set before the child runs, and cleared at its end.
+	static volatile int running;
 
 	if (!stack)
 		stack = new_stack();
 	// A child that shares the memory, but is a process of its own, would not be counted to this one.
-	child = clone(tg_cloned, stack + STACK_SIZE, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-			CLONE_SYSVSEM | CLONE_CHILD_CLEARTID, NULL, NULL, NULL, &current);
-	if (child < 0)
+	if (clone(tg_cloned, stack + STACK_SIZE, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+			CLONE_SYSVSEM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID, NULL, &running, NULL, &running) < 0)
 		exit(1);
-	current = child;
-	while (__atomic_load_n(&current, __ATOMIC_ACQUIRE) != 0)
+	while (running != 0)
 		sched_yield();
 	TG_AFTER();
 }
