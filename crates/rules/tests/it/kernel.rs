@@ -404,3 +404,51 @@ fn it_says_no_only_of_what_no_named_target_selects_either() {
     };
     assert!(says_no("py*") && !says_no("sh") && !says_no("[s]h"));
 }
+
+/// The target of a container of which two targets have something to say: the first as it is given here, the second by
+/// its id.
+fn behind(first: RuleSpec, pod: &PodFacts) -> Option<TargetId> {
+    let id = ContainerId::new(&"0123456789abcdef".repeat(4)).expect("an id");
+    let container = Arc::new(Container { id, pod_uid: None });
+    let second = RuleSpec { container_ids: vec!["0123456789ab".into()], ..RuleSpec::default() };
+    let target = |(place, rules)| TargetSpec { name: format!("t{place}"), rules, ..TargetSpec::default() };
+    let targets = [first, second].into_iter().enumerate().map(target).collect();
+    let rules = RuleSet::compile(TargetingSpec { targets, ..TargetingSpec::default() });
+    rules.expect("valid rules").container_target(&container, pod)
+}
+
+#[test]
+fn what_an_earlier_target_may_still_have_of_a_container_is_not_given_to_a_later_one() {
+    let list = |entry: &str| vec![entry.to_owned()];
+    let another = RuleSpec { container_ids: list("ba9876543210"), ..RuleSpec::default() };
+    let in_prod = RuleSpec { namespaces: list("prod"), ..another.clone() };
+    assert_eq!(behind(another.clone(), &PodFacts::Pending), TargetId::named(1));
+    assert_eq!(behind(in_prod.clone(), &PodFacts::InNone), TargetId::named(1));
+    assert_eq!(behind(in_prod, &PodFacts::Pending), None, "its pod may be in the namespace");
+    let java = RuleSpec { process_names: list("java"), ..another };
+    assert_eq!(behind(java, &PodFacts::InNone), None, "java is the first's, wherever it runs");
+}
+
+#[test]
+fn a_container_is_not_enough_while_its_pod_must_match_too_and_is_not_known() {
+    let list = |entry: &str| vec![entry.to_owned()];
+    let both = RuleSpec {
+        container_ids: list("0123456789ab"),
+        namespaces: list("prod"),
+        match_mode: Some(MatchMode::All),
+        ..RuleSpec::default()
+    };
+    assert_eq!(behind(both.clone(), &PodFacts::Pending), None);
+    assert_eq!(behind(both, &PodFacts::InNone), TargetId::named(1), "it never can be");
+}
+
+#[test]
+fn a_target_with_exclusions_of_its_own_has_no_container_as_a_whole() {
+    let list = |entry: &str| vec![entry.to_owned()];
+    let own = RuleSpec { container_ids: list("0123456789ab"), ..RuleSpec::default() };
+    assert_eq!(behind(own.clone(), &PodFacts::InNone), TargetId::named(0));
+    let by_name = RuleSpec { exclude_process_names: list("sh"), ..own.clone() };
+    assert_eq!(behind(by_name, &PodFacts::InNone), None);
+    let by_pod = RuleSpec { exclude_pods: list("x"), ..own };
+    assert_eq!(behind(by_pod, &PodFacts::InNone), None);
+}
