@@ -52,8 +52,8 @@ struct tg_process {
 	u32 pid; /* in the agent's pid namespace */
 	u32 generation; /* how many times it has called exec since it was first seen */
 	u64 forked_from; /* token of the image whose mappings it has begun with; 0 after exec */
-	u32 remaps; /* how often addresses that were code have been handed out anew, its parent's included */
-	u32 unused;
+	u32 remaps; /* how often addresses that may have been code have been handed out anew, its parent's included */
+	u32 told; /* how often user space has been told that what it knows of the mappings is out of date */
 };
 _Static_assert(sizeof(struct tg_process) == 40, "layout shared with abi.rs");
 
@@ -144,12 +144,25 @@ struct tg_mapped {
 	u64 exec_pages; /* in part 0: how many the address space had when the list was made; 0: as many as the next tick finds */
 	u8 left; /* 0 if there is none */
 	u8 right;
-	u8 told; /* in part 0: user space knows that it has changed since */
-	u8 unused;
+	u16 unused;
+	u32 told; /* in part 0: what user space had been told when the list was made; more: it knows that it has changed since */
 	u32 remaps; /* in part 0: the list is that of an image that has had so many */
+	u32 unused_too;
 	struct tg_range ranges[TG_PART_RANGES];
 };
-_Static_assert(sizeof(struct tg_mapped) == 32 + 24 * TG_PART_RANGES, "layout shared with abi.rs");
+_Static_assert(sizeof(struct tg_mapped) == 40 + 24 * TG_PART_RANGES, "layout shared with abi.rs");
+
+/* Addresses that have been handed out anew, from `start` on. */
+struct tg_area {
+	u64 start;
+	u64 end;
+};
+/* The last ones of an image, each at the number that `remaps` had before. */
+#define TG_AREAS 64
+struct tg_areas {
+	struct tg_area areas[TG_AREAS];
+};
+_Static_assert(sizeof(struct tg_areas) == 16 * TG_AREAS, "layout shared with abi.rs");
 
 /* Why the user stack of a sample ends where it does; the first ones are outcomes of a step. */
 enum tg_ending {

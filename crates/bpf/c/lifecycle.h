@@ -81,6 +81,7 @@ int BPF_PROG(tg_fork, struct task_struct *parent, struct task_struct *child)
 		parent_word = above->word;
 	process.forked_from = parent_word >> TG_TOKEN_SHIFT;
 	process.remaps = above ? above->remaps : 0;
+	process.told = above ? above->told : 0;
 	process.start_ns = tg_start_of(child);
 	state = tg_inherited(parent_word);
 	tg_cgroup_of(child, &cgroup);
@@ -179,19 +180,20 @@ static __always_inline void tg_move_to_state(u32 key, struct tg_process *process
 	}
 }
 
-static __always_inline void tg_announce(u32 kind, u32 key, const struct tg_process *process, struct task_struct *task)
+static __always_inline bool tg_announce(u32 kind, u32 key, const struct tg_process *process, struct task_struct *task)
 {
 	struct tg_event *event = bpf_ringbuf_reserve(&tg_events, sizeof(*event), 0);
 
 	if (!event) {
 		tg_count_fault(&tg_shared.faults.events_lost);
-		return;
+		return false;
 	}
 	tg_fill_event(event, kind, key, process);
 	__builtin_memset(event->comm, 0, sizeof(event->comm));
 	if (task)
 		BPF_CORE_READ_STR_INTO(&event->comm, task, comm);
 	bpf_ringbuf_submit(event, tg_wake_up(kind != TG_EVENT_EXIT));
+	return true;
 }
 
 /*

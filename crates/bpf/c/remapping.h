@@ -61,11 +61,19 @@ static __always_inline enum tg_overlap tg_overlap(u64 image, u64 start, u64 end,
 	return TG_OVERLAP_NONE;
 }
 
-/* One more; nobody else counts meanwhile, since the address space is locked. What it was before. */
-static __always_inline u32 tg_count_remap(struct tg_process *process)
+/* Puts the area down and counts it; nobody else does meanwhile, since the address space is locked. The count before. */
+static __always_inline u32 tg_count_remap(struct tg_process *process, u64 start, u64 end)
 {
+	u64 token = process->word >> TG_TOKEN_SHIFT;
+	struct tg_areas *areas = bpf_map_lookup_elem(&tg_areas, &token);
 	u32 remaps = process->remaps;
 
+	if (areas) {
+		struct tg_area *area = &areas->areas[remaps % TG_AREAS];
+
+		area->start = start;
+		area->end = end;
+	}
 	*(volatile u32 *)&process->remaps = remaps + 1;
 	return remaps;
 }
@@ -80,6 +88,7 @@ int tg_area_found(struct bpf_raw_tracepoint_args *ctx)
 	struct tg_mapped *mapped;
 	u64 start, end, image;
 	enum tg_overlap overlap;
+	bool is_told;
 
 	if (!tg_bit(key))
 		return 0;
@@ -99,23 +108,23 @@ int tg_area_found(struct bpf_raw_tracepoint_args *ctx)
 		overlap = tg_overlap(process->forked_from << 8, start, end, false);
 		if (overlap != TG_OVERLAP_NONE) {
 			process->forked_from = 0;
-			tg_count_remap(process);
+			tg_count_remap(process, start, end);
 		}
 		return 0;
 	}
 	if (!mapped)
 		return 0;
 	overlap = tg_overlap(image, start, end, true);
-	if (overlap == TG_OVERLAP_NONE)
+	/* While the list is known to be out of date, what is not in it may be code that has been sampled, too. */
+	is_told = mapped->told != process->told;
+	if (overlap == TG_OVERLAP_NONE && !is_told)
 		return 0;
-	remaps = tg_count_remap(process);
+	remaps = tg_count_remap(process, start, end);
 	/* With what is gone marked, the list is right again. */
-	if (overlap == TG_OVERLAP_IN_PART && mapped->remaps == remaps)
+	if (overlap != TG_OVERLAP_WIDE && mapped->remaps == remaps)
 		*(volatile u32 *)&mapped->remaps = remaps + 1;
-	if (mapped->told)
-		return 0;
-	mapped->told = 1;
-	tg_announce(TG_EVENT_REMAPPED, key, process, NULL);
+	if (!is_told && tg_announce(TG_EVENT_REMAPPED, key, process, NULL))
+		*(volatile u32 *)&process->told = process->told + 1;
 	return 0;
 }
 

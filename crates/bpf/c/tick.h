@@ -108,15 +108,15 @@ static __always_inline void tg_notice_remapping(u32 key, struct tg_process *proc
 	struct tg_mapped *mapped = bpf_map_lookup_elem(&tg_mapped, &first);
 	u64 pages;
 
-	if (!mapped || mapped->told)
+	if (!mapped || mapped->told != process->told)
 		return;
 	pages = BPF_CORE_READ(task, mm, exec_vm);
 	if (!mapped->exec_pages)
 		mapped->exec_pages = pages;
 	if (mapped->exec_pages == pages && mapped->remaps == process->remaps)
 		return;
-	mapped->told = 1;
-	tg_announce(TG_EVENT_REMAPPED, key, process, NULL);
+	if (tg_announce(TG_EVENT_REMAPPED, key, process, NULL))
+		*(volatile u32 *)&process->told = process->told + 1;
 }
 #else
 /* Along frame pointers, by the kernel's own walk. */

@@ -42,6 +42,15 @@ struct {
 	__type(value, struct tg_mapped);
 } tg_mapped SEC(".maps");
 
+/* Which addresses have been handed out anew, by the token of the image. User space makes and removes entries. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u64);
+	__type(value, struct tg_areas);
+} tg_areas SEC(".maps");
+
 /* A walk up a stack, in the scratch memory of its CPU: registers of a BPF program do not outlive a frame. */
 struct tg_walk {
 	struct tg_unwind_registers registers;

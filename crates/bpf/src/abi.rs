@@ -111,7 +111,7 @@ pub(crate) struct RawProcess {
     pub(crate) generation: u32,
     pub(crate) forked_from: u64,
     pub(crate) remaps: u32,
-    pub(crate) unused: u32,
+    pub(crate) told: u32,
 }
 const _: () = assert!(size_of::<RawProcess>() == 40);
 
@@ -217,12 +217,18 @@ pub(crate) struct RawMapped {
     pub(crate) exec_pages: u64,
     pub(crate) left: u8,
     pub(crate) right: u8,
-    pub(crate) told: u8,
-    pub(crate) unused: u8,
+    pub(crate) unused: u16,
+    pub(crate) told: u32,
     pub(crate) remaps: u32,
+    pub(crate) unused_too: u32,
     pub(crate) ranges: [RawRange; PART_RANGES],
 }
-const _: () = assert!(size_of::<RawMapped>() == 32 + 24 * PART_RANGES);
+const _: () = assert!(size_of::<RawMapped>() == 40 + 24 * PART_RANGES);
+
+/// Areas of an image, `struct tg_areas`.
+pub(crate) const AREAS: usize = 64;
+/// Bytes of one, `struct tg_area`.
+pub(crate) const AREA_BYTES: usize = 16;
 
 /// `struct tg_tick_counts`.
 #[repr(C)]

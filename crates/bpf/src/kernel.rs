@@ -129,14 +129,21 @@ impl Kernel {
 
     /// What stacks are unwound by, for the one thread that fills it.
     pub fn unwind_maps(&self) -> Result<UnwindMaps, Error> {
-        UnwindMaps::new(&self.map("tg_tables")?, &self.map("tg_rules")?, &self.map("tg_mapped")?)
+        UnwindMaps::new(
+            &self.map("tg_tables")?,
+            &self.map("tg_rules")?,
+            &self.map("tg_mapped")?,
+            &self.map("tg_areas")?,
+        )
     }
 
     /// What tells how often an image has had other code at the same addresses.
     pub fn remap_counts(&self) -> Result<RemapCounts, Error> {
-        MapHandle::try_from(&self.map("tg_processes")?)
-            .map(RemapCounts::new)
-            .map_err(|source| Error::Attach { program: "the table of processes".into(), source })
+        let duplicate = |name| {
+            MapHandle::try_from(&self.map(name)?)
+                .map_err(|source| Error::Attach { program: format!("the map {name}"), source })
+        };
+        Ok(RemapCounts::new(duplicate("tg_processes")?, duplicate("tg_areas")?))
     }
 
     /// The ring of lifecycle events.

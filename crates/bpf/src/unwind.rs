@@ -2,8 +2,8 @@
 
 use crate::Error;
 use crate::abi::{
-    BLOCK_BYTES, MAX_PARTS, MAX_RULES, MAX_TABLES, PART_RANGES, RULE_BYTES, RawMapped, TABLE_AWAITED,
-    TABLE_NONE,
+    AREA_BYTES, AREAS, BLOCK_BYTES, MAX_PARTS, MAX_RULES, MAX_TABLES, PART_RANGES, RULE_BYTES, RawMapped,
+    TABLE_AWAITED, TABLE_NONE,
 };
 use crate::sys::MapMemory;
 use foldhash::fast::FixedState;
@@ -48,6 +48,7 @@ pub struct MappedRange {
 pub struct UnwindMaps {
     tables: MapHandle,
     mapped: MapHandle,
+    areas: MapHandle,
     rules: MapMemory,
     rules_written: usize,
     free: Vec<TableSlot>,
@@ -76,7 +77,12 @@ impl UnwindMaps {
     /// How many mappings of an image it has room for.
     pub const MAX_RANGES: usize = MAX_PARTS * PART_RANGES;
 
-    pub(crate) fn new(tables: &Map<'_>, rules: &Map<'_>, mapped: &Map<'_>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        tables: &Map<'_>,
+        rules: &Map<'_>,
+        mapped: &Map<'_>,
+        areas: &Map<'_>,
+    ) -> Result<Self, Error> {
         let duplicate = |map: &Map<'_>| {
             MapHandle::try_from(map)
                 .map_err(|source| Error::Attach { program: "the maps of the unwinder".into(), source })
@@ -86,6 +92,7 @@ impl UnwindMaps {
         Ok(Self {
             tables: duplicate(tables)?,
             mapped: duplicate(mapped)?,
+            areas: duplicate(areas)?,
             rules: memory,
             rules_written: 0,
             free: Vec::new(),
@@ -179,6 +186,10 @@ impl UnwindMaps {
         }
         let before = told.parts.len();
         told.remaps = state.remaps;
+        if before == 0 {
+            // Without it, what was replaced has no name; it is the kernel side's from here on.
+            let _ = self.areas.update(&image.0.to_ne_bytes(), &[0; AREAS * AREA_BYTES], MapFlags::NO_EXIST);
+        }
         told.parts.resize(parts.len().max(before), None);
         // The root last, and always: until then it leads to the parts that were there before.
         for (number, part) in parts.iter().enumerate().rev() {
@@ -227,6 +238,10 @@ impl UnwindMaps {
     }
 
     fn remove_parts(&self, image: Token, parts: std::ops::Range<usize>) {
+        if parts.start == 0 {
+            // It is not there if there was no room for it.
+            let _ = self.areas.delete(&image.0.to_ne_bytes());
+        }
         for number in parts {
             // A part that is not there needs no removing.
             let _ = self.mapped.delete(&part_key(image, number));
@@ -306,6 +321,7 @@ fn grow(groups: &[&[MappedRange]], parts: &mut Vec<Vec<u8>>) -> usize {
 fn mark_root(root: &mut [u8], state: SpaceState) {
     let mut put = |at: usize, bytes: &[u8]| root[at..at + bytes.len()].copy_from_slice(bytes);
     put(offset_of!(RawMapped, exec_pages), &state.code_pages.to_ne_bytes());
+    put(offset_of!(RawMapped, told), &state.told.to_ne_bytes());
     put(offset_of!(RawMapped, remaps), &state.remaps.to_ne_bytes());
 }
 
@@ -315,6 +331,7 @@ fn part(ranges: &[MappedRange], left: u8, right: u8) -> Vec<u8> {
     bytes.extend(ranges.last().map_or(u64::MAX, |range| range.end).to_ne_bytes());
     bytes.extend(0u64.to_ne_bytes());
     bytes.extend([left, right, 0, 0, 0, 0, 0, 0]);
+    bytes.extend([0; 8]);
     for range in ranges {
         bytes.extend(range.start.to_ne_bytes());
         bytes.extend(range.end.to_ne_bytes());

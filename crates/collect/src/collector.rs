@@ -4,6 +4,7 @@ use crate::gathered::Gathered;
 use crate::image::{Image, Refreshed};
 use crate::interval::{Frame, Interval};
 use crate::module::{Module, Modules};
+use crate::remaps::{self, Remaps};
 use crate::stack_table::{Entry, Full, ImageSlot, Tick};
 use crate::target::{TargetFacts, Targets};
 use foldhash::fast::RandomState;
@@ -21,8 +22,10 @@ const MAX_REFRESH_INTERVAL: Duration = Duration::from_secs(10);
 
 /// After a change, mappings are read once more: what has come between reading them and the kernel side's being told.
 const SECOND_LOOK: Duration = MIN_REFRESH_INTERVAL;
+/// And not sooner than after so many times the time that reading them has taken: that of very many mappings takes long.
+const REST: u32 = 20;
 /// What the kernel side has noticed is read again at once, but not sooner after the last time than this.
-const MIN_NOTICED_INTERVAL: Duration = Duration::from_millis(20);
+const MIN_NOTICED_INTERVAL: Duration = Duration::from_millis(30);
 
 /// What an image has mapped executable.
 #[derive(Clone, Debug)]
@@ -70,27 +73,11 @@ pub struct Collector {
     /// What has changed since it was last asked for.
     changes: Vec<CodeChange>,
     /// Tells how often addresses that were code have been handed out anew in an image, if it can be told.
-    remaps: Remaps,
+    remaps: Box<dyn Remaps>,
     /// Images whose mappings are to be read again at some time.
     due: Vec<Token>,
     /// Images of which something earlier is kept.
     aging: Vec<Token>,
-}
-
-/// Tells how often addresses that were code have been handed out anew in an image; `None` if that is not known any more.
-pub struct Remaps(Box<dyn Fn(Token) -> Option<u32>>);
-
-impl Remaps {
-    /// What is told by this.
-    pub fn told_by(ask: impl Fn(Token) -> Option<u32> + 'static) -> Self {
-        Self(Box::new(ask))
-    }
-}
-
-impl std::fmt::Debug for Remaps {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Remaps")
-    }
 }
 
 /// A program image that was announced, or that ticks have come from.
@@ -104,6 +91,8 @@ pub(crate) struct Known {
     ended: bool,
     /// When its mappings were last read, and how long they are good for.
     refreshed: Option<(Instant, Duration)>,
+    /// How long they are left alone then at the least.
+    rest: Duration,
     /// When they are to be read again in any case.
     due: Option<Due>,
 }
@@ -128,7 +117,7 @@ impl Collector {
             gathered: Gathered::begun_at((SystemTime::now(), Instant::now())),
             losses: Losses::default(),
             changes: Vec::new(),
-            remaps: Remaps::told_by(|_| None),
+            remaps: Box::new(remaps::Unknown),
             due: Vec::new(),
             aging: Vec::new(),
         }
@@ -136,8 +125,8 @@ impl Collector {
 
     /// The same, where it is known how often code has given way to other code at the same addresses.
     #[must_use]
-    pub fn with_remaps(mut self, remaps: Remaps) -> Self {
-        self.remaps = remaps;
+    pub fn with_remaps(mut self, remaps: impl Remaps + 'static) -> Self {
+        self.remaps = Box::new(remaps);
         self
     }
 
@@ -177,7 +166,8 @@ impl Collector {
     /// are there.
     pub fn read_mappings(&mut self, id: Token, now: Instant) {
         let Some(known) = self.images.get(&id) else { return };
-        let at = known.refreshed.map_or(now, |(then, _)| now.max(then + MIN_NOTICED_INTERVAL));
+        let rest = known.rest.max(MIN_NOTICED_INTERVAL);
+        let at = known.refreshed.map_or(now, |(then, _)| now.max(then + rest));
         self.make_due(id, Due { at, noticed: true });
         self.catch_up(now);
     }
@@ -220,15 +210,17 @@ impl Collector {
         let Some(image) = &mut known.image else { return };
         let due = known.due.take();
         let before = image.state();
+        let begun = Instant::now();
         // A process that is gone keeps the mappings it was last seen with.
-        let refreshed = image
-            .refresh(&self.proc, &mut self.modules, || (self.remaps.0)(id))
-            .unwrap_or(Refreshed::Unchanged);
+        let refreshed =
+            image.refresh(&self.proc, &mut self.modules, &*self.remaps, id).unwrap_or(Refreshed::Unchanged);
         let interval = match (refreshed, known.refreshed) {
             (Refreshed::Changed | Refreshed::Overtaken, _) | (_, None) => MIN_REFRESH_INTERVAL,
             (_, Some((_, interval))) => (interval * 2).min(MAX_REFRESH_INTERVAL),
         };
-        known.refreshed = Some((now, interval));
+        known.rest = begun.elapsed() * REST;
+        let rest = known.rest;
+        known.refreshed = Some((now, interval.max(rest)));
         let state = image.state();
         let noticed = due.is_some_and(|due| due.noticed);
         match refreshed {
@@ -244,8 +236,10 @@ impl Collector {
             self.aging.push(id);
         }
         match refreshed {
-            Refreshed::Changed => self.make_due(id, Due { at: now + SECOND_LOOK, noticed: false }),
-            Refreshed::Overtaken => self.make_due(id, Due { at: now + MIN_NOTICED_INTERVAL, noticed }),
+            Refreshed::Changed => self.make_due(id, Due { at: now + SECOND_LOOK.max(rest), noticed: false }),
+            Refreshed::Overtaken => {
+                self.make_due(id, Due { at: now + MIN_NOTICED_INTERVAL.max(rest), noticed })
+            }
             Refreshed::Unchanged => {}
         }
     }
@@ -320,7 +314,7 @@ impl Collector {
         for index in std::mem::take(&mut self.gathered.waiting) {
             let entry = self.gathered.stacks.entries()[index as usize].clone();
             let id = self.gathered.slots[entry.image.index as usize];
-            if self.awaits(id, &entry) {
+            if self.awaits(id, &entry, now.1) {
                 self.refresh(id, now.1);
             }
             if let Some(image) = self.images.get(&id).and_then(|known| known.image.as_ref()) {
@@ -344,10 +338,11 @@ impl Collector {
         interval
     }
 
-    /// Whether what a sample was taken of has not been read yet.
-    fn awaits(&self, id: Token, entry: &Entry) -> bool {
-        let image = self.images.get(&id).and_then(|known| known.image.as_ref());
-        image.is_some_and(|image| image.is_ahead(entry.image.remaps))
+    /// Whether what a sample was taken of has not been read yet, and reading has not been tried at this moment.
+    fn awaits(&self, id: Token, entry: &Entry, now: Instant) -> bool {
+        let Some(known) = self.images.get(&id) else { return false };
+        let tried = known.refreshed.is_some_and(|(then, _)| then == now);
+        !tried && known.image.as_ref().is_some_and(|image| image.is_ahead(entry.image.remaps))
     }
 
     /// What was lost so far.

@@ -73,10 +73,6 @@ impl Gathered {
 
     fn add_user_frames(&mut self, entry: &Entry, image: &Image) {
         let (user, remaps) = (self.stacks.user(entry), entry.image.remaps);
-        if !user.is_empty() && !image.knows(remaps) {
-            self.frames.push(Frame::Marker(Marker::Replaced));
-            return;
-        }
         let not_ready = entry.flaws.not_ready.then_some(Marker::NotReady);
         let mut ended_early = not_ready.or(Marker::of_ending(entry.flaws.ending));
         for (depth, &address) in user.iter().enumerate() {
@@ -84,7 +80,8 @@ impl Gathered {
             let Some((module, offset)) = image.lookup(at, remaps) else {
                 // Frame-pointer chains end in a null return address.
                 if address != 0 || depth == 0 {
-                    ended_early = not_ready.or(Some(Marker::Unmapped));
+                    let why = if image.has_had(at) { Marker::Replaced } else { Marker::Unmapped };
+                    ended_early = not_ready.or(Some(why));
                 }
                 break;
             };

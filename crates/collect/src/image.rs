@@ -2,11 +2,13 @@
 
 use crate::collector::MappedCode;
 use crate::module::{Module, Modules};
+use crate::remaps::Remaps;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
-use telegen_model::{FileOffset, ProcessFacts, SpaceState};
+use telegen_model::{FileOffset, ProcessFacts, SpaceState, Token};
 use telegen_process::{Backing, Error, JitDumpFile, Mapping, Mappings, ParsedMaps, ProcFs};
 
 /// What is mapped, and the modules behind it. A forked child shares its parent's until its own are read.
@@ -52,6 +54,8 @@ pub(crate) struct Image {
     state: SpaceState,
     /// What was mapped earlier, and how often addresses had been handed out anew then: for samples that are still under way.
     earlier: VecDeque<Earlier>,
+    /// Addresses that have been handed out anew, each with the count from then on, ascending.
+    handed_out: VecDeque<(u32, Range<u64>)>,
 }
 
 #[derive(Debug)]
@@ -64,6 +68,8 @@ struct Earlier {
 
 /// Earlier address spaces that are kept of an image.
 const MAX_EARLIER: usize = 4;
+/// Of these many times that addresses have been handed out anew, the addresses are kept.
+const MAX_HANDED_OUT: usize = 256;
 /// How often mappings are read again because they were overtaken.
 const ATTEMPTS: usize = 3;
 const PAGE_BYTES: u64 = 4096;
@@ -73,22 +79,24 @@ impl Image {
     pub(crate) fn new(facts: Arc<ProcessFacts>, parent: Option<&Image>) -> Self {
         let space = parent.map(|parent| parent.space.clone()).unwrap_or_default();
         let state = parent.map(|parent| parent.state).unwrap_or_default();
-        Self { facts, space, state, earlier: VecDeque::new() }
+        Self { facts, space, state, earlier: VecDeque::new(), handed_out: VecDeque::new() }
     }
 
-    /// Reads the mappings again, and opens the files that are new among them. `remaps` tells how often addresses that were
-    /// code have been handed out anew, if that is known.
+    /// Reads the mappings again, and opens the files that are new among them.
     pub(crate) fn refresh(
         &mut self,
         proc: &ProcFs,
         modules: &mut Modules,
-        remaps: impl Fn() -> Option<u32>,
+        remaps: &dyn Remaps,
+        token: Token,
     ) -> Result<Refreshed, Error> {
         for _ in 0..ATTEMPTS {
-            let before = remaps();
+            let before = remaps.state(token);
             let parsed = self.read(proc)?;
-            if remaps() == before {
-                return Ok(self.take(parsed, before, proc, modules));
+            if remaps.state(token).map(|state| state.remaps) == before.map(|state| state.remaps) {
+                let state = before.unwrap_or(self.state);
+                self.learn_handed_out(state.remaps, || remaps.areas(token, state.remaps));
+                return Ok(self.take(parsed, state, proc, modules));
             }
         }
         Ok(Refreshed::Overtaken)
@@ -108,7 +116,7 @@ impl Image {
     fn take(
         &mut self,
         parsed: ParsedMaps,
-        remaps: Option<u32>,
+        state: SpaceState,
         proc: &ProcFs,
         modules: &mut Modules,
     ) -> Refreshed {
@@ -119,8 +127,7 @@ impl Image {
         let pid = self.facts.key.id.pid;
         let delta = self.space.mappings.compare(&parsed.mappings);
         let before = self.state;
-        let remaps = remaps.unwrap_or(before.remaps);
-        self.state = SpaceState { remaps, code_pages: parsed.code_bytes / PAGE_BYTES };
+        self.state = SpaceState { code_pages: parsed.code_bytes / PAGE_BYTES, ..state };
         if self.has_mappings() && (before.remaps != self.state.remaps || !delta.removed.is_empty()) {
             self.keep(before.remaps);
         }
@@ -138,6 +145,35 @@ impl Image {
             space.add_jit_dump(mapping.start, modules.jit_dump(proc, pid, mapping));
         }
         Refreshed::Changed
+    }
+
+    /// Takes over which addresses have been handed out anew since that was last asked.
+    fn learn_handed_out(&mut self, now: u32, areas: impl FnOnce() -> Vec<(u32, Range<u64>)>) {
+        if now == self.state.remaps {
+            return;
+        }
+        let known = self.state.remaps;
+        self.handed_out.extend(areas().into_iter().filter(|(number, _)| *number > known));
+        let surplus = self.handed_out.len().saturating_sub(MAX_HANDED_OUT);
+        self.handed_out.drain(..surplus);
+    }
+
+    /// Whether an address has surely meant the same at both counts.
+    fn is_steady(&self, address: u64, counts: (u32, u32)) -> bool {
+        let (low, high) = (counts.0.min(counts.1), counts.0.max(counts.1));
+        let between = self.handed_out.iter().filter(|(number, _)| (low + 1..=high).contains(number));
+        let (mut known, mut hit) = (0, false);
+        for (_, area) in between {
+            known += 1;
+            hit |= area.contains(&address);
+        }
+        !hit && known == high - low
+    }
+
+    /// The count whose low half this is: the one nearest to what is known.
+    fn whole_count(&self, remaps: u16) -> u32 {
+        let ahead = remaps.wrapping_sub(self.state.remaps as u16) as i16;
+        self.state.remaps.saturating_add_signed(ahead.into())
     }
 
     /// Keeps what is about to be replaced.
@@ -167,16 +203,15 @@ impl Image {
         (remaps.wrapping_sub(self.state.remaps as u16) as i16) > 0
     }
 
-    /// The address spaces that a sample can be of, the latest first.
-    fn spaces(&self, remaps: u16) -> impl Iterator<Item = &AddressSpace> {
-        let now = (self.state.remaps as u16 == remaps).then_some(&*self.space);
-        let earlier = self.earlier.iter().filter(move |earlier| earlier.remaps as u16 == remaps);
-        now.into_iter().chain(earlier.map(|earlier| &*earlier.space))
+    /// All address spaces that are known, the latest first, and the count of each.
+    fn spaces(&self) -> impl Iterator<Item = (u32, &AddressSpace)> {
+        let earlier = self.earlier.iter().map(|earlier| (earlier.remaps, &*earlier.space));
+        std::iter::once((self.state.remaps, &*self.space)).chain(earlier)
     }
 
-    /// Whether what was mapped when a sample was taken is known.
-    pub(crate) fn knows(&self, remaps: u16) -> bool {
-        self.spaces(remaps).next().is_some()
+    /// Whether something is known to be or to have been mapped at an address.
+    pub(crate) fn has_had(&self, address: u64) -> bool {
+        self.spaces().any(|(_, space)| space.lookup(address).is_some())
     }
 
     /// All code that is mapped, ascending.
@@ -204,9 +239,13 @@ impl Image {
     }
 
     /// The module that an address lies in, and where in it that is: an offset in its file, or from the start of a
-    /// mapping that has none. An address that is in no mapping any more, and has not been handed out since, is what it was.
+    /// mapping that has none. An address is what it was read to be before or after the sample, if it has not been handed out
+    /// anew in between; `remaps` is the low half of the sample's count.
     pub(crate) fn lookup(&self, address: u64, remaps: u16) -> Option<(&Arc<Module>, FileOffset)> {
-        self.spaces(remaps).find_map(|space| space.lookup(address))
+        let count = self.whole_count(remaps);
+        self.spaces().find_map(|(of_space, space)| {
+            space.lookup(address).filter(|_| of_space == count || self.is_steady(address, (of_space, count)))
+        })
     }
 }
 

@@ -19,13 +19,15 @@ mod jit_dumps;
 mod module;
 mod perf_maps;
 mod profile;
+mod remaps;
 mod stack_table;
 mod target;
 
-pub use collector::{CodeChange, Collector, Losses, MappedCode, Remaps};
+pub use collector::{CodeChange, Collector, Losses, MappedCode};
 pub use generated_range::GeneratedRange;
 pub use interval::{Frame, Interval, Marker, Row};
 pub use module::{Module, ModuleFile};
 pub use profile::{AssemblerFigures, ProfileAssembler, SampleLabels};
+pub use remaps::Remaps;
 pub use stack_table::{Flaws, Tick};
 pub use target::{TargetFacts, Targets};

@@ -59,6 +59,7 @@ mod pid_namespace;
 mod pid_reuse;
 mod pods;
 mod privileges;
+mod remapping;
 mod sample_rates;
 mod selection;
 mod short_lives;

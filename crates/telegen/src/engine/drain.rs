@@ -5,6 +5,7 @@ use super::waker::{Inbox, Sender, channel};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,7 +14,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 use telegen_bpf::{RemapCounts, Sample, SampleReader, SampleRings};
 use telegen_collect::{Collector, Flaws, Interval, Remaps, TargetFacts, Tick};
-use telegen_model::{KernelKey, ProcessFacts, TargetNumber, Token};
+use telegen_model::{KernelKey, ProcessFacts, SpaceState, TargetNumber, Token};
 use telegen_process::ProcFs;
 
 /// How long samples may lie in their rings. The kernel wakes this thread for the first one only; the timer does the
@@ -97,14 +98,35 @@ fn run(
     unwind: &Sender<unwind::Message>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let keys = Rc::new(RefCell::new(HashMap::<Token, KernelKey>::new()));
-    let known = keys.clone();
-    let remaps = Remaps::told_by(move |token| remaps.get(*known.borrow().get(&token)?, token));
+    let remaps = KernelRemaps { counts: remaps, keys: keys.clone() };
     let collector = Collector::new(ProcFs::default(), period_ns).with_remaps(remaps);
     let collector = Rc::new(RefCell::new(collector));
     let into = collector.clone();
     let reader = rings.reader(move |sample| record(&mut into.borrow_mut(), &sample))?;
     Loop { reader, collector, keys, inbox, figures, unwind, drain_at: None }.run()?;
     Ok(())
+}
+
+/// What the kernel side knows of code that gives way to other code.
+struct KernelRemaps {
+    counts: RemapCounts,
+    keys: Rc<RefCell<HashMap<Token, KernelKey>>>,
+}
+
+impl std::fmt::Debug for KernelRemaps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KernelRemaps").finish_non_exhaustive()
+    }
+}
+
+impl Remaps for KernelRemaps {
+    fn state(&self, image: Token) -> Option<SpaceState> {
+        self.counts.state(*self.keys.borrow().get(&image)?, image)
+    }
+
+    fn areas(&self, image: Token, now: u32) -> Vec<(u32, Range<u64>)> {
+        self.counts.areas(image, now)
+    }
 }
 
 fn record(collector: &mut Collector, sample: &Sample<'_>) {
