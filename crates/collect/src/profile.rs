@@ -14,7 +14,7 @@ use telegen_model::{
     ProcessFacts, Profile, ProfileBuilder, ProfileKind, StackId, StringId, WorkloadKind, base_name,
 };
 use telegen_process::Root;
-use telegen_symbolize::{Budget, KernelSymbols, Place, Source, SourceFrame, Symbolizer};
+use telegen_symbolize::{Budget, DebugServer, KernelSymbols, Place, Source, SourceFrame, Symbolizer};
 
 /// What samples are labelled with, beside what is always known of a process.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -55,10 +55,15 @@ pub struct AssemblerFigures {
 
 impl ProfileAssembler {
     /// An assembler that labels samples so, keeps symbols within a budget, and looks for debug files below the roots of
-    /// processes and then below the host's.
-    pub fn new(labels: SampleLabels, budget: Budget, host: Option<Arc<Root>>) -> Self {
-        let generated = GeneratedCode::default();
-        Self { symbolizer: Symbolizer::with_host(budget, host), kernel: None, generated, labels }
+    /// processes, then below the host's, and then asks a server.
+    pub fn new(
+        labels: SampleLabels,
+        budget: Budget,
+        host: Option<Arc<Root>>,
+        server: Option<Arc<dyn DebugServer>>,
+    ) -> Self {
+        let symbolizer = Symbolizer::with_debug_files(budget, host, server);
+        Self { symbolizer, kernel: None, generated: GeneratedCode::default(), labels }
     }
 
     /// Drops what can be had again by reading files: kernel symbols, debug information, what is known of generated code,

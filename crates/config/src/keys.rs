@@ -167,6 +167,33 @@ static AFTER_RULES: &[Key<Config>] = &[
         &Single(Flag, place!(Config; kubernetes.kubelet.insecure)),
         "whether the kubelet's certificate is not checked: many sign their own; whoever stands between could name pods at will",
     ),
+    Key {
+        path: "symbols.debuginfod.urls",
+        setting: &ListOf(Text("a URL"), place!(Config; symbols.debuginfod.urls)),
+        meaning: "debuginfod servers that are asked, by build id, for the debug files of targets' binaries which are not on this \
+                  machine; a profile does not wait for them, a later one has the names",
+        absent: "$DEBUGINFOD_URLS",
+    },
+    key(
+        "symbols.debuginfod.max_size",
+        &Single(Size(1 << 20..=1 << 40), place!(Config; symbols.debuginfod.max_size_bytes)),
+        "the most that one of their files may take",
+    ),
+    key(
+        "symbols.debuginfod.timeout",
+        &Single(Time(ONE_SECOND..=ONE_HOUR), place!(Config; symbols.debuginfod.timeout)),
+        "the longest time that a server may take for one file",
+    ),
+    key(
+        "symbols.debuginfod.cache.directory",
+        &Single(PathOf::Directory, place!(Config; symbols.debuginfod.cache.directory)),
+        "the directory in which their files are kept; nobody else may write to it",
+    ),
+    key(
+        "symbols.debuginfod.cache.max_size",
+        &Single(Size(1 << 20..=16 << 40), place!(Config; symbols.debuginfod.cache.max_size_bytes)),
+        "the most that the files may take together; what was used longest ago goes first",
+    ),
     key(
         "server.listen",
         &Single(Address, place!(Config; server.listen)),
@@ -280,7 +307,7 @@ pub(crate) static TARGET: Table<Target> =
     Table { groups: &[TARGET_NAME, rule_keys!(Target, "", rules), TARGET_SETTINGS], later: &[] };
 
 /// Keys and sections that are documented, but whose part this version does not have.
-static LATER: &[&str] = &["symbols", "java", "store", "export.pyroscope", "export.otlp"];
+static LATER: &[&str] = &["java", "store", "export.pyroscope", "export.otlp"];
 
 /// A key that the Go agent had.
 pub(crate) struct Renamed {

@@ -1,5 +1,6 @@
 //! From files and flags to what the profiler runs with.
 
+mod debuginfod;
 mod kubernetes;
 
 use crate::engine::EngineOptions;
@@ -77,6 +78,11 @@ impl Settings {
         kubernetes::options(&self.config().kubernetes)
     }
 
+    /// Which debuginfod servers are asked, if any are.
+    pub(crate) fn debuginfod(&self) -> Result<Option<telegen_debuginfod::Options>, Failure> {
+        debuginfod::options(&self.loaded)
+    }
+
     /// What the profiler runs with.
     ///
     /// Fails if the configuration asks for something that is missing around it.
@@ -94,6 +100,7 @@ impl Settings {
             memory_bytes: memory_limit(config.limits.memory_bytes),
             labels: labels(config),
             kubernetes: self.kubernetes()?,
+            debuginfod: self.debuginfod()?,
         })
     }
 }

@@ -64,6 +64,8 @@ pub(crate) struct EngineOptions {
     pub(crate) labels: SampleLabels,
     /// Who is asked for pods, if anybody is.
     pub(crate) kubernetes: Option<telegen_k8s::Options>,
+    /// Which debuginfod servers are asked, if any are.
+    pub(crate) debuginfod: Option<telegen_debuginfod::Options>,
 }
 
 impl EngineOptions {
@@ -123,7 +125,12 @@ impl Engine {
             period_ns(options.rates.clock_hz),
             unwind.sender.clone(),
         )?;
-        let symbolize = Symbolize::start(options.labels.clone(), shares.symbols, metrics.clone())?;
+        let symbolize = Symbolize::start(
+            options.labels.clone(),
+            shares.symbols,
+            options.debuginfod.as_ref(),
+            metrics.clone(),
+        )?;
         let (ready, first) = sync_channel(1);
         let (pods, prepared) = Prepared::of(options.kubernetes.clone());
         let parts = lifecycle::Parts {
