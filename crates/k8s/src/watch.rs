@@ -30,7 +30,7 @@ const DOUBT: u32 = 3;
 /// A watch that has lasted so long was a good one.
 const GOOD: Duration = Duration::from_secs(5);
 /// Owners that may not be asked for are tried again when a watch begins, but no sooner than this, …
-const TRY_AGAIN: Duration = Duration::from_secs(20);
+const TRY_AGAIN: Duration = Duration::from_secs(10);
 /// … and so many at most.
 const TRIED: usize = 16;
 /// What is said of pods that are of other nodes.

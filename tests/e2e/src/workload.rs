@@ -42,6 +42,8 @@ pub enum Program {
     JitDump,
     /// Time in the vDSO: `clocks.c`.
     Clocks,
+    /// A child that is born in another control group: `into_cgroup.c`.
+    IntoCgroup,
     /// More of something than a process should have: `crowded.c`.
     Crowded,
     /// A way to another program: `chain.c`.
@@ -88,6 +90,7 @@ impl Program {
             Self::Generated => "generated.c",
             Self::JitDump => "jitdump.c",
             Self::Clocks => "clocks.c",
+            Self::IntoCgroup => "into_cgroup.c",
             Self::Crowded => "crowded.c",
             Self::Chain => "chain.c",
             Self::Sleeper | Self::SleeperStatic => "sleeper.c",

@@ -9,7 +9,8 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 use telegen_e2e::{
-    Agent, AgentSettings, Container, Profile, Program, Running, Scratch, reported, run, skip, telegen, until,
+    Agent, AgentSettings, Container, Profile, Program, Running, Sample, Scratch, reported, run, skip,
+    telegen, until,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -181,6 +182,74 @@ fn who_comes_into_a_container_that_is_a_target_is_one() -> Result<()> {
     let (samples, expected) = (profile.count_of("tg-comes-in") as f64, cpu_seconds * 99.0);
     assert!(samples >= expected * 0.8 - 1.0, "{samples} of {expected:.0} samples");
     assert_eq!(profile.label_values("container.id"), [container.id()].into());
+    Ok(())
+}
+
+/// A control group of version 2, of a container that nobody runs; removed when dropped.
+struct Group(PathBuf);
+
+impl Group {
+    /// Below where version 2 is mounted, alone or beside version 1; `None` if it is not.
+    fn of_container(id: &str) -> Result<Option<Self>> {
+        let is_root = |root: &&&str| Path::new(root).join("cgroup.controllers").exists();
+        let Some(root) = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].iter().find(is_root) else {
+            return Ok(None);
+        };
+        let group = Path::new(root).join(format!("tg-e2e-{}", std::process::id())).join(id);
+        fs::create_dir_all(&group)?;
+        Ok(Some(Self(group)))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        for group in self.0.ancestors().take(2) {
+            // One that somebody is still in stays, and is seen by whoever looks.
+            let _ = fs::remove_dir(group);
+        }
+    }
+}
+
+/// A shell that leaves the control groups that count before those of version 2, joins one of these if it is to, and becomes a program.
+///
+/// Only who is at the root of these is in a container of version 2.
+fn at_roots(group: Option<&Path>) -> Command {
+    let roots = ["memory", "pids", "cpu"].map(|controller| Path::new("/sys/fs/cgroup").join(controller));
+    let mut script = String::new();
+    for group in roots.iter().map(PathBuf::as_path).chain(group) {
+        let procs = group.join("cgroup.procs");
+        if procs.exists() {
+            script.push_str(&format!("echo $$ > {}; ", procs.display()));
+        }
+    }
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{script} exec \"$@\""), "sh"]);
+    command
+}
+
+#[test]
+fn who_is_born_in_a_container_is_a_target_from_the_first_tick_on() -> Result<()> {
+    let id = "c10e3".repeat(13)[..64].to_owned();
+    let Some(group) = Group::of_container(&id)? else { skip!("no control groups of version 2") };
+    let scratch = Scratch::new()?;
+    let resident = scratch.install(Program::Sleeper, "tg-born-before")?;
+    let _resident = Running::spawn(at_roots(Some(&group.0)).arg(resident))?;
+    let procs = group.0.join("cgroup.procs");
+    until(LIMIT, "a process in the group", || Ok((!fs::read_to_string(&procs)?.is_empty()).then_some(())))?;
+    let program = scratch.install(Program::IntoCgroup, "tg-born-in")?;
+    let mut child = 0.0;
+    let (profile, cpu_seconds) = record_stopped(&scratch, &["--container", &id[..12]], || {
+        let mut command = at_roots(None);
+        let command = command.arg(program).arg(&group.0).arg(CPU_MILLISECONDS);
+        let outcome = run(command, LIMIT)?.expect_code(0)?;
+        child = reported(&outcome.stdout, "pid")?;
+        reported(&outcome.stdout, "total")
+    })?;
+    let of_child = |sample: &Sample| sample.label("process.pid") == child.to_string();
+    let (samples, expected) = (profile.count(of_child) as f64, cpu_seconds * 99.0);
+    assert!(samples >= expected * 0.8 - 1.0, "{samples} of {expected:.0} samples");
+    assert_eq!(profile.count_of("tg-born-in"), profile.count(of_child), "the parent is in no container");
+    assert_eq!(profile.label_values("container.id"), [&*id].into());
     Ok(())
 }
 

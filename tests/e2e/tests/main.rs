@@ -43,6 +43,7 @@ mod kubernetes_kubelet;
 mod kubernetes_labels;
 mod kubernetes_load;
 mod kubernetes_outage;
+mod kubernetes_permissions;
 mod kubernetes_selection;
 mod kubernetes_unknown;
 mod labels;

@@ -1,4 +1,6 @@
 //! What is known of pods, by what a source has told.
 
+mod asked;
 mod corpus;
 mod store;
+mod world;
