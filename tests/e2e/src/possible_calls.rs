@@ -100,6 +100,10 @@ impl PossibleCalls {
                 Verdict::Impossible(format!("no instruction begins at {caller:x?}, which was interrupted"))
             };
         }
+        let of_callee = self.module(&callee.file);
+        if of_callee.is_some_and(|module| module.is_context_end(callee.address + 1)) {
+            return Verdict::Impossible("a context has not been called by anybody".to_owned());
+        }
         // The kernel calls handlers, and `makecontext` makes the first frame: their callers have called nothing.
         if self.is_signal_return(caller) || module.is_context_end(caller.address + 1) {
             return Verdict::Possible;

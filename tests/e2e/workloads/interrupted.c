@@ -12,7 +12,7 @@ TG_APART void tg_inner_handler(int number, siginfo_t *info, void *context)
 	(void)number;
 	(void)info;
 	(void)context;
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 20; i++)
 		tg_spin();
 	TG_AFTER();
 }
@@ -20,7 +20,7 @@ TG_APART void tg_inner_handler(int number, siginfo_t *info, void *context)
 TG_APART void tg_timer_handler(int number)
 {
 	(void)number;
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 20; i++)
 		tg_spin();
 	raise(SIGUSR2);
 	TG_AFTER();
@@ -93,7 +93,7 @@ int main(void)
 	stack_t other = {.ss_sp = signal_stack, .ss_size = sizeof(signal_stack)};
 	struct sigaction timer = {.sa_handler = tg_timer_handler, .sa_flags = SA_RESTART};
 	struct sigaction inner = {.sa_sigaction = tg_inner_handler, .sa_flags = SA_ONSTACK | SA_SIGINFO};
-	struct itimerval each = {{0, 9000}, {0, 9000}};
+	struct itimerval each = {{0, 5000}, {0, 5000}};
 
 	tg_limit_life();
 	sigaltstack(&other, NULL);
