@@ -1,6 +1,7 @@
 //! Ticks in, intervals and profiles out, with real processes behind them.
 #![allow(missing_docs)]
 
+mod debug_files;
 mod gathering;
 mod naming;
 
