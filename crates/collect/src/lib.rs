@@ -18,6 +18,7 @@ mod jit_dumps;
 mod module;
 mod perf_maps;
 mod profile;
+mod split_files;
 mod stack_table;
 mod target;
 

@@ -1,5 +1,6 @@
 //! What code was run from: files, each held once for all processes that map it, and things without a file.
 
+use crate::split_files::SplitFilesBelowRoot;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::fs::File;
@@ -19,6 +20,8 @@ pub struct Module {
     pub file: Option<ModuleFile>,
     /// Its separate debug files. They are closed with the file.
     pub debug_files: DebugFiles,
+    /// The way to the files that the compiler has split off from it.
+    pub(crate) split_files: Option<SplitFilesBelowRoot>,
     generated: bool,
 }
 
@@ -49,7 +52,13 @@ impl Module {
 
     fn named(name: &str) -> Self {
         let generated = !FIXED.contains(&name);
-        Self { path: name.into(), file: None, debug_files: DebugFiles::default(), generated }
+        Self {
+            path: name.into(),
+            file: None,
+            debug_files: DebugFiles::default(),
+            split_files: None,
+            generated,
+        }
     }
 }
 
@@ -97,7 +106,7 @@ impl Modules {
                     self.unopened += u64::from(!generated);
                     let device = u64::from(device.0) << 32 | u64::from(device.1);
                     let id = FileId::Inode { device, inode: *inode, ctime_ns: 0, size: 0 };
-                    self.file(path, ModuleFile { id, open: None }, generated, DebugFiles::default)
+                    self.file(path, ModuleFile { id, open: None }, generated, DebugFiles::default, || None)
                 }
             },
         }
@@ -144,7 +153,9 @@ impl Modules {
             true => DebugFiles::default(),
             false => debug_files(&mut roots, proc, pid, path),
         };
-        let module = self.file(path, ModuleFile { id: id.clone(), open }, generated, debug_files);
+        let split_files = || SplitFilesBelowRoot::of(proc, pid, path);
+        let module =
+            self.file(path, ModuleFile { id: id.clone(), open }, generated, debug_files, split_files);
         self.roots = roots;
         self.ids.insert(file.facts, (id, Arc::downgrade(&module)));
         module
@@ -156,13 +167,15 @@ impl Modules {
         file: ModuleFile,
         generated: bool,
         debug_files: impl FnOnce() -> DebugFiles,
+        split_files: impl FnOnce() -> Option<SplitFilesBelowRoot>,
     ) -> Arc<Module> {
         if let Some(module) = self.by_file.get(&file.id).and_then(Weak::upgrade) {
             return module;
         }
         let (id, open) = (file.id, file.open.filter(|_| self.by_file.len() < MAX_OPEN));
         let file = Some(ModuleFile { id: id.clone(), open });
-        let module = Arc::new(Module { path: path.into(), file, debug_files: debug_files(), generated });
+        let (debug_files, split_files) = (debug_files(), split_files());
+        let module = Arc::new(Module { path: path.into(), file, debug_files, split_files, generated });
         self.by_file.insert(id, Arc::downgrade(&module));
         module
     }
@@ -180,7 +193,8 @@ impl Modules {
         };
         let file = Some(ModuleFile { id, open: Some(file) });
         let debug_files = DebugFiles::default();
-        let module = Arc::new(Module { path: VDSO.into(), file, debug_files, generated: false });
+        let module =
+            Arc::new(Module { path: VDSO.into(), file, debug_files, split_files: None, generated: false });
         self.vdso = Arc::downgrade(&module);
         module
     }

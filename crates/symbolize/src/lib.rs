@@ -11,8 +11,8 @@
 //!   file, and what is damaged gives fewer names, never a panic.
 //! * An address without a symbol is still a place: `[module+0xoffset]`.
 //!
-//! Debuginfod, compressed symbol tables (`.gnu_debugdata`) and Go's line tables are not read. Each is another source of what
-//! `dwarf` and `symbols` give.
+//! Debuginfod and compressed symbol tables (`.gnu_debugdata`) are not read. Each is another source of what `dwarf` and
+//! `symbols` give.
 
 mod alias;
 pub mod build_id;
@@ -27,10 +27,12 @@ mod demangle;
 mod dwarf;
 mod elf;
 mod error;
+mod go;
 mod jitdump;
 mod jitdump_code;
 mod jitdump_lines;
 mod kernel;
+mod kernel_live;
 mod perf_map;
 mod place;
 mod symbolizer;
@@ -40,11 +42,13 @@ pub use debug_files::DebugFiles;
 pub use debug_link::DebugLink;
 pub use debug_outcome::DebugOutcome;
 pub use demangle::demangle;
+pub use dwarf::SplitFiles;
 pub use elf::{Segment, executable_segments};
 pub use error::{Error, Failure};
 pub use jitdump::{JitDump, JitDumpRefusal, JitDumpStep, JitFunction};
 pub use jitdump_lines::{JitLine, jit_line};
 pub use kernel::{KernelSymbol, KernelSymbols};
+pub use kernel_live::LiveKernelSymbols;
 pub use perf_map::{PerfMapNames, PerfMapParser};
 pub use place::{Place, SourceFrame};
 pub use symbolizer::{Budget, Figures, Source, Symbolizer};

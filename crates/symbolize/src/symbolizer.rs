@@ -5,7 +5,7 @@ use crate::debug_files::Separate;
 use crate::debug_infos::DebugInfos;
 use crate::debug_search::DebugSearch;
 use crate::demangle::demangle;
-use crate::dwarf::{DebugFrame, Limits};
+use crate::dwarf::{DebugFrame, Limits, SplitFiles};
 use crate::elf::Elf;
 use crate::{DebugFiles, DebugOutcome, Failure, Place, SourceFrame, symbols};
 use foldhash::fast::RandomState;
@@ -45,6 +45,8 @@ pub struct Source<'a> {
     pub file: Option<&'a File>,
     /// The name that stands in `[module+0xoffset]`.
     pub module: &'a str,
+    /// Gives out the files with debug information that was split off from it; `None` if there is no way to them.
+    pub split_files: Option<&'a dyn SplitFiles>,
 }
 
 /// What the symbolizer holds and has done.
@@ -161,7 +163,7 @@ impl Symbolizer {
         match read {
             Some(Ok(elf)) => {
                 let separate = self.search.of(debug_files, &elf);
-                self.look_up_in(&elf, &separate, source.id, offsets, &mut places);
+                self.look_up_in(&elf, &separate, source, offsets, &mut places);
             }
             Some(Err(error)) => self.count(Failure::of_symbols(&error)),
             None => self.count(Failure::Unreadable),
@@ -179,7 +181,7 @@ impl Symbolizer {
         &mut self,
         elf: &Elf<'_>,
         separate: &Separate,
-        id: &FileId,
+        source: Source<'_>,
         offsets: &[FileOffset],
         places: &mut [Place],
     ) {
@@ -199,15 +201,16 @@ impl Symbolizer {
         let debug_file = separate.main.as_ref().and_then(|file| Some((Elf::read(&file.file).ok()?, file)));
         let (debug_elf, identity) = match &debug_file {
             Some((debug_elf, file)) => {
-                self.cache.debug_file_found(id);
+                self.cache.debug_file_found(source.id);
                 (debug_elf, Some(file.identity))
             }
             None => (elf, None),
         };
-        let (kept, failure) = self.debug_infos.open(id, debug_elf, identity);
+        let (kept, failure) = self.debug_infos.open(source.id, debug_elf, identity);
         failures.extend(failure);
-        let (frames, failure) = kept.frames(debug_elf, &addresses, limits);
+        let (mut frames, failure) = kept.frames(debug_elf, &addresses, limits, source.split_files);
         failures.extend(failure);
+        failures.extend(kept.fill_from_go_table(elf, &addresses, &mut frames, limits));
         let with_symbols: Vec<&Elf<'_>> =
             [elf].into_iter().chain(debug_file.as_ref().map(|(debug_elf, _)| debug_elf)).collect();
         let symbols = find_symbols(&with_symbols, &addresses, &frames, &mut failures);

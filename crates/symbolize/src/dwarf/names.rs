@@ -32,7 +32,8 @@ pub(crate) struct Named {
 #[derive(Debug)]
 pub(crate) struct Names<'a> {
     dwarf: &'a Dwarf<PagedReader>,
-    index: &'a UnitIndex,
+    /// `None` for what was split off, which refers to itself only.
+    index: Option<&'a UnitIndex>,
     effort: &'a Effort,
     /// By the offset of the entry in `.debug_info`.
     known: Map<u64, Rc<Named>>,
@@ -52,8 +53,17 @@ enum Origin {
 }
 
 impl<'a> Names<'a> {
-    pub(crate) fn new(dwarf: &'a Dwarf<PagedReader>, index: &'a UnitIndex, effort: &'a Effort) -> Self {
+    pub(crate) fn new(
+        dwarf: &'a Dwarf<PagedReader>,
+        index: Option<&'a UnitIndex>,
+        effort: &'a Effort,
+    ) -> Self {
         Self { dwarf, index, effort, known: Map::default(), open: Vec::new() }
+    }
+
+    /// What they are read from.
+    pub(crate) fn dwarf(&self) -> &'a Dwarf<PagedReader> {
+        self.dwarf
     }
 
     /// The name of the function with an entry in a unit; an empty one if it has none.
@@ -91,7 +101,9 @@ impl<'a> Names<'a> {
             match origin {
                 Origin::SameUnit(offset) => entry = offset,
                 Origin::Anywhere(offset) => {
-                    let Some(start) = self.index.unit_of(offset.0) else { return Ok(()) };
+                    let Some(start) = self.index.map_or(Some(0), |index| index.unit_of(offset.0)) else {
+                        return Ok(());
+                    };
                     unit = self.open(start)?;
                     entry = UnitOffset(offset.0 - start);
                 }
