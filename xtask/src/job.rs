@@ -49,6 +49,10 @@ impl<'a> Job<'a> {
                 let clippy = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
                 pass_or_fail(project.cargo(clippy))
             }),
+            step("without features", |project| {
+                let bare = ["clippy", "--locked", "-p", "telegen", "--no-default-features"];
+                pass_or_fail(project.cargo(bare.iter().chain(&["--all-targets", "--", "-D", "warnings"])))
+            }),
             step("unit tests", |project| {
                 libtest::run(project.cargo(["test", "--locked", "--no-fail-fast"]), Shown::NotPassed)
             }),

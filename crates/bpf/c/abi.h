@@ -52,7 +52,10 @@ struct tg_process {
 	u32 pid; /* in the agent's pid namespace */
 	u32 generation; /* how many times it has called exec since it was first seen */
 	u64 forked_from; /* token of the image whose mappings it has begun with; 0 after exec */
+	u32 remaps; /* how often addresses that may have been code have been handed out anew, its parent's included */
+	u32 told; /* how often user space has been told that what it knows of the mappings is out of date */
 };
+_Static_assert(sizeof(struct tg_process) == 40, "layout shared with abi.rs");
 
 enum tg_event_kind {
 	TG_EVENT_FORK = 1,
@@ -138,14 +141,28 @@ _Static_assert(sizeof(struct tg_range) == 24, "layout shared with abi.rs");
 struct tg_mapped {
 	u64 low; /* addresses below are in the left part, … */
 	u64 high; /* … from here on in the right one */
-	u64 exec_pages; /* in part 0: how many the address space has had since the list was made; 0 until a tick has looked */
+	u64 exec_pages; /* in part 0: how many the address space had when the list was made; 0: as many as the next tick finds */
 	u8 left; /* 0 if there is none */
 	u8 right;
-	u8 told; /* in part 0: user space knows that it has changed since */
-	u8 unused[5];
+	u16 unused;
+	u32 told; /* in part 0: what user space had been told when the list was made; more: it knows that it has changed since */
+	u32 remaps; /* in part 0: the list is that of an image that has had so many */
+	u32 unused_too;
 	struct tg_range ranges[TG_PART_RANGES];
 };
-_Static_assert(sizeof(struct tg_mapped) == 32 + 24 * TG_PART_RANGES, "layout shared with abi.rs");
+_Static_assert(sizeof(struct tg_mapped) == 40 + 24 * TG_PART_RANGES, "layout shared with abi.rs");
+
+/* Addresses that have been handed out anew, from `start` on. */
+struct tg_area {
+	u64 start;
+	u64 end;
+};
+/* The last ones of an image, each at the number that `remaps` had before. */
+#define TG_AREAS 64
+struct tg_areas {
+	struct tg_area areas[TG_AREAS];
+};
+_Static_assert(sizeof(struct tg_areas) == 16 * TG_AREAS, "layout shared with abi.rs");
 
 /* Why the user stack of a sample ends where it does; the first ones are outcomes of a step. */
 enum tg_ending {
@@ -164,6 +181,8 @@ enum tg_ending {
 #define TG_SAMPLE_NOT_READY 0x2
 /* enum tg_ending */
 #define TG_SAMPLE_ENDING_SHIFT 8
+/* The low half of the process's `remaps`. */
+#define TG_SAMPLE_REMAPS_SHIFT 16
 
 /* A record of a sample ring; followed by the user frames, then the kernel frames, each leaf first. */
 struct tg_sample {
@@ -247,7 +266,7 @@ struct tg_policy {
 	u32 ranks;
 	u32 exclusions; /* how many of the patterns are exclusions */
 	u32 watch_cgroups; /* whether rules depend on the control group of a process */
-	u32 unused;
+	u32 knows_inclusions; /* whether what no pattern includes is no target */
 	struct tg_rank rank[TG_MAX_PATTERNS];
 	struct tg_pattern pattern[TG_MAX_PATTERNS];
 	/* Of each target by its number: the share of the clock's ticks that are taken, in 2^-32; 0: all. */
@@ -271,10 +290,12 @@ struct tg_shared {
 	struct tg_fault_counts faults;
 	struct tg_agent agent;
 	u64 next_token;
+	u64 awaited; /* how many events user space was to be woken for at once */
+	u64 attentive; /* whether user space looks for events soon anyhow; written by it */
 	struct tg_apply apply;
 	struct tg_policy policy;
 };
-_Static_assert(sizeof(struct tg_shared) == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 24 * TG_APPLY_MAX + sizeof(struct tg_policy),
+_Static_assert(sizeof(struct tg_shared) == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 8 + 8 + 24 * TG_APPLY_MAX + sizeof(struct tg_policy),
 	       "layout shared with abi.rs");
 
 #endif

@@ -139,6 +139,9 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct task_struct *real_parent;
 };
+struct vm_unmapped_area_info {
+	unsigned long length;
+};
 struct linux_binprm {
 	int argc;
 };
@@ -171,6 +174,9 @@ typedef struct user_pt_regs tg_user_regs;
 #else
 #error "unknown target architecture"
 #endif
+struct bpf_raw_tracepoint_args {
+	u64 args[0];
+};
 struct bpf_perf_event_data {
 	tg_user_regs regs;
 	u64 sample_period;

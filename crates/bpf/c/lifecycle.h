@@ -27,6 +27,18 @@ static __always_inline void tg_fill_event(struct tg_event *event, u32 kind, u32 
 	event->cgroup.unused = 0;
 }
 
+/*
+ * How to commit an event. User space is woken at once for what it has to answer. All else wakes it if it had nothing left to
+ * read, unless it will look by itself soon.
+ */
+static __always_inline u64 tg_wake_up(bool awaits_answer)
+{
+	if (!awaits_answer)
+		return *(volatile u64 *)&tg_shared.attentive ? BPF_RB_NO_WAKEUP : 0;
+	__sync_fetch_and_add(&tg_shared.awaited, 1);
+	return BPF_RB_FORCE_WAKEUP;
+}
+
 /* What a child begins with, given its parent's word. */
 static __always_inline u64 tg_inherited(u64 word)
 {
@@ -68,6 +80,8 @@ int BPF_PROG(tg_fork, struct task_struct *parent, struct task_struct *child)
 	if (above)
 		parent_word = above->word;
 	process.forked_from = parent_word >> TG_TOKEN_SHIFT;
+	process.remaps = above ? above->remaps : 0;
+	process.told = above ? above->told : 0;
 	process.start_ns = tg_start_of(child);
 	state = tg_inherited(parent_word);
 	tg_cgroup_of(child, &cgroup);
@@ -92,17 +106,18 @@ int BPF_PROG(tg_fork, struct task_struct *parent, struct task_struct *child)
 	if (elsewhere)
 		event->cgroup = cgroup;
 	BPF_CORE_READ_STR_INTO(&event->comm, child, comm);
-	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+	bpf_ringbuf_submit(event, tg_wake_up(elsewhere || (state & TG_STATE_MASK) == TG_UNDECIDED));
 	return 0;
 }
 
-/* Reads argv[0] of the current task behind the path; its length, 0 if there is none or it is too long. */
-static __always_inline u32 tg_argv0(struct task_struct *task, char *text)
+/* Reads argv[0] of the current task behind the path; its length, 0 if there is none, or it is too long and not `whole`. */
+static __always_inline u32 tg_argv0(struct task_struct *task, char *text, bool *whole)
 {
 	const char *from = (const char *)BPF_CORE_READ(task, mm, arg_start);
 	long copied = bpf_probe_read_user_str(text, TG_ARGV0_BYTES, from);
 
-	return copied > 1 && copied < TG_ARGV0_BYTES ? copied - 1 : 0;
+	*whole = copied > 0 && copied < TG_ARGV0_BYTES;
+	return *whole ? copied - 1 : 0;
 }
 
 /* In the context of the task, its new image in place, before its first instruction. */
@@ -114,6 +129,7 @@ int BPF_PROG(tg_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	struct tg_scratch *scratch = tg_get_scratch(TG_SCRATCH_EXEC);
 	struct tg_cgroup cgroup;
 	u32 path_bytes, argv0_bytes;
+	bool whole;
 	u64 state;
 
 	process.pid = tg_pid_of(task);
@@ -121,9 +137,9 @@ int BPF_PROG(tg_exec, struct task_struct *task, int old_pid, struct linux_binprm
 		return 0;
 	BPF_CORE_READ_STR_INTO(&scratch->event.comm, task, comm);
 	path_bytes = tg_bounded(tg_exe_path(task, scratch), TG_PATH_BYTES);
-	argv0_bytes = tg_bounded(tg_argv0(task, &scratch->text[path_bytes]), TG_ARGV0_BYTES);
+	argv0_bytes = tg_bounded(tg_argv0(task, &scratch->text[path_bytes], &whole), TG_ARGV0_BYTES);
 	tg_cgroup_of(task, &cgroup);
-	state = tg_state_at_exec(scratch, path_bytes, argv0_bytes,
+	state = tg_state_at_exec(scratch, path_bytes, argv0_bytes, whole,
 				 tg_shared.policy.watch_cgroups ? tg_cgroup_state(&cgroup) : TG_UNDECIDED);
 	before = bpf_map_lookup_elem(&tg_processes, &key);
 	if (before) {
@@ -141,8 +157,9 @@ int BPF_PROG(tg_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	scratch->event.cgroup = cgroup;
 	scratch->event.path_bytes = path_bytes;
 	scratch->event.argv0_bytes = argv0_bytes;
+	/* Of a target user space wants to know more while it lives. */
 	if (bpf_ringbuf_output(&tg_events, &scratch->event, sizeof(struct tg_event) + path_bytes + argv0_bytes,
-			       BPF_RB_FORCE_WAKEUP))
+			       tg_wake_up((state & TG_STATE_MASK) != TG_SKIP)))
 		tg_count_fault(&tg_shared.faults.events_lost);
 	return 0;
 }
@@ -163,19 +180,20 @@ static __always_inline void tg_move_to_state(u32 key, struct tg_process *process
 	}
 }
 
-static __always_inline void tg_announce(u32 kind, u32 key, const struct tg_process *process, struct task_struct *task)
+static __always_inline bool tg_announce(u32 kind, u32 key, const struct tg_process *process, struct task_struct *task)
 {
 	struct tg_event *event = bpf_ringbuf_reserve(&tg_events, sizeof(*event), 0);
 
 	if (!event) {
 		tg_count_fault(&tg_shared.faults.events_lost);
-		return;
+		return false;
 	}
 	tg_fill_event(event, kind, key, process);
 	__builtin_memset(event->comm, 0, sizeof(event->comm));
 	if (task)
 		BPF_CORE_READ_STR_INTO(&event->comm, task, comm);
-	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+	bpf_ringbuf_submit(event, tg_wake_up(kind != TG_EVENT_EXIT));
+	return true;
 }
 
 /*
@@ -207,7 +225,7 @@ int BPF_PROG(tg_moved, struct cgroup *into, const char *path, struct task_struct
 	tg_fill_event(event, TG_EVENT_MOVED, key, process);
 	event->cgroup = cgroup;
 	BPF_CORE_READ_STR_INTO(&event->comm, task, comm);
-	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+	bpf_ringbuf_submit(event, tg_wake_up(true));
 	return 0;
 }
 
@@ -278,7 +296,7 @@ int BPF_PROG(tg_rename, struct task_struct *task, const char *comm)
 	tg_fill_event(event, TG_EVENT_RENAME, key, process);
 	__builtin_memset(event->comm, 0, sizeof(event->comm));
 	bpf_probe_read_kernel_str(event->comm, sizeof(event->comm), comm);
-	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+	bpf_ringbuf_submit(event, tg_wake_up(true));
 	return 0;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * What the programs can decide by themselves: whether a program that has just been started is a target by its names, its
- * path or its control group. Only ever yes, and only where nothing that they cannot see could make it no; all else is
- * for user space to answer. `KernelRules` of crates/rules is the specification.
+ * path or its control group. Yes only where nothing that they cannot see could make it no, no only where nothing else could
+ * make it yes; all else is for user space to answer. `KernelRules` of crates/rules is the specification.
  */
 #ifndef TG_POLICY_H
 #define TG_POLICY_H
@@ -163,8 +163,12 @@ static __always_inline void tg_find_names(struct tg_evaluation *evaluation, stru
 	evaluation->spans[TG_SPAN_ARGV0].length = argv0_bytes - evaluation->argv0_name;
 }
 
-/* State and target of the program whose path and argv[0] are in the scratch, given that of its control group. */
-static __always_inline u64 tg_state_at_exec(struct tg_scratch *scratch, u32 path_bytes, u32 argv0_bytes, u64 of_cgroup)
+/*
+ * State and target of the program whose path and argv[0] are in the scratch, given that of its control group. `whole` says
+ * whether argv[0] is all there is of it.
+ */
+static __always_inline u64 tg_state_at_exec(struct tg_scratch *scratch, u32 path_bytes, u32 argv0_bytes, bool whole,
+					    u64 of_cgroup)
 {
 	struct tg_evaluation *evaluation = tg_evaluation_at_hand();
 	u32 version = *(volatile u32 *)&tg_shared.policy.version, patterns = tg_shared.policy.patterns;
@@ -189,6 +193,8 @@ static __always_inline u64 tg_state_at_exec(struct tg_scratch *scratch, u32 path
 			state = evaluation->state;
 		}
 	}
+	if (state == TG_UNDECIDED && whole && tg_shared.policy.knows_inclusions)
+		state = TG_SKIP;
 	return *(volatile u32 *)&tg_shared.policy.version == version ? state : TG_UNDECIDED;
 }
 

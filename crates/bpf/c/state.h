@@ -32,7 +32,7 @@ struct {
 	__type(value, u64);
 } tg_cgroups SEC(".maps");
 
-/* Lifecycle events: few, each wakes its reader. */
+/* Lifecycle events. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 512 * 1024);

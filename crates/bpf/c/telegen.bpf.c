@@ -15,6 +15,7 @@
 #include "decision.h"
 #include "unwind_table.h"
 #include "unwind.h"
+#include "remapping.h"
 #include "tick.h"
 
 /* Most helpers used here are for GPL-compatible programs only. */

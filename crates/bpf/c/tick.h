@@ -74,11 +74,18 @@ static __always_inline u32 tg_user_stack(struct bpf_perf_event_data *ctx, struct
 					 struct tg_sample_scratch *scratch, struct tg_process *process, u64 word)
 {
 	struct tg_walk *walk = &scratch->walk;
+	u32 remaps = *(volatile u32 *)&process->remaps;
+	struct tg_mapped *mapped;
 
 	/* Until a child's own list is there it has its parent's: fork has copied the mappings too. */
 	walk->key = word >> TG_TOKEN_SHIFT << 8;
-	if (process->forked_from && !bpf_map_lookup_elem(&tg_mapped, &walk->key))
+	mapped = bpf_map_lookup_elem(&tg_mapped, &walk->key);
+	if (!mapped && process->forked_from) {
 		walk->key = process->forked_from << 8;
+		mapped = bpf_map_lookup_elem(&tg_mapped, &walk->key);
+	}
+	walk->outdated = mapped && *(volatile u32 *)&mapped->remaps != remaps;
+	scratch->sample.flags |= remaps << TG_SAMPLE_REMAPS_SHIFT;
 	walk->range.start = walk->range.end = 0;
 	walk->most = tg_user_frames;
 	walk->depth = 0;
@@ -101,15 +108,15 @@ static __always_inline void tg_notice_remapping(u32 key, struct tg_process *proc
 	struct tg_mapped *mapped = bpf_map_lookup_elem(&tg_mapped, &first);
 	u64 pages;
 
-	if (!mapped || mapped->told)
+	if (!mapped || mapped->told != process->told)
 		return;
 	pages = BPF_CORE_READ(task, mm, exec_vm);
 	if (!mapped->exec_pages)
 		mapped->exec_pages = pages;
-	if (mapped->exec_pages == pages)
+	if (mapped->exec_pages == pages && mapped->remaps == process->remaps)
 		return;
-	mapped->told = 1;
-	tg_announce(TG_EVENT_REMAPPED, key, process, NULL);
+	if (tg_announce(TG_EVENT_REMAPPED, key, process, NULL))
+		*(volatile u32 *)&process->told = process->told + 1;
 }
 #else
 /* Along frame pointers, by the kernel's own walk. */

@@ -42,6 +42,15 @@ struct {
 	__type(value, struct tg_mapped);
 } tg_mapped SEC(".maps");
 
+/* Which addresses have been handed out anew, by the token of the image. User space makes and removes entries. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u64);
+	__type(value, struct tg_areas);
+} tg_areas SEC(".maps");
+
 /* A walk up a stack, in the scratch memory of its CPU: registers of a BPF program do not outlive a frame. */
 struct tg_walk {
 	struct tg_unwind_registers registers;
@@ -53,6 +62,7 @@ struct tg_walk {
 	u32 depth;
 	u32 ending; /* enum tg_ending */
 	bool not_ready; /* frame pointers stood in for a table that is not there yet */
+	bool outdated; /* the list is that of an earlier state of the address space */
 };
 
 static __always_inline const struct tg_unwind_block *tg_unwind_block(struct tg_unwind_table *table, u32 number)
@@ -93,6 +103,8 @@ static __always_inline enum tg_where tg_find_range(struct tg_walk *walk, u64 pc)
 	u64 key = walk->key;
 	u32 at = 0, bit, level;
 
+	if (walk->outdated)
+		return TG_WHERE_NOBODY;
 	if (pc - walk->range.start < walk->range.end - walk->range.start)
 		return TG_WHERE_FOUND;
 	for (level = 0; level < TG_PART_LEVELS; level++) {

@@ -101,6 +101,20 @@ pub(crate) fn control_group(bytes: &[u8]) -> Option<ControlGroup> {
     (id != 0).then_some(ControlGroup { id, hierarchy })
 }
 
+/// `struct tg_process`.
+#[repr(C)]
+#[allow(dead_code)]
+pub(crate) struct RawProcess {
+    pub(crate) word: u64,
+    pub(crate) start_ns: u64,
+    pub(crate) pid: u32,
+    pub(crate) generation: u32,
+    pub(crate) forked_from: u64,
+    pub(crate) remaps: u32,
+    pub(crate) told: u32,
+}
+const _: () = assert!(size_of::<RawProcess>() == 40);
+
 /// `struct tg_event`; only its layout is used.
 #[repr(C)]
 #[allow(dead_code, missing_docs)]
@@ -166,6 +180,7 @@ const _: () = assert!(size_of::<RawSample>() == 48);
 pub(crate) const SAMPLE_KERNEL_TRUNCATED: u32 = 0x1;
 pub(crate) const SAMPLE_NOT_READY: u32 = 0x2;
 pub(crate) const SAMPLE_ENDING_SHIFT: u32 = 8;
+pub(crate) const SAMPLE_REMAPS_SHIFT: u32 = 16;
 
 /// Tables that there may be.
 pub(crate) const MAX_TABLES: u32 = 8192;
@@ -202,11 +217,18 @@ pub(crate) struct RawMapped {
     pub(crate) exec_pages: u64,
     pub(crate) left: u8,
     pub(crate) right: u8,
-    pub(crate) told: u8,
-    pub(crate) unused: [u8; 5],
+    pub(crate) unused: u16,
+    pub(crate) told: u32,
+    pub(crate) remaps: u32,
+    pub(crate) unused_too: u32,
     pub(crate) ranges: [RawRange; PART_RANGES],
 }
-const _: () = assert!(size_of::<RawMapped>() == 32 + 24 * PART_RANGES);
+const _: () = assert!(size_of::<RawMapped>() == 40 + 24 * PART_RANGES);
+
+/// Areas of an image, `struct tg_areas`.
+pub(crate) const AREAS: usize = 64;
+/// Bytes of one, `struct tg_area`.
+pub(crate) const AREA_BYTES: usize = 16;
 
 /// `struct tg_tick_counts`.
 #[repr(C)]
@@ -260,7 +282,7 @@ pub(crate) struct RawPolicy {
     pub(crate) ranks: u32,
     pub(crate) exclusions: u32,
     pub(crate) watch_cgroups: u32,
-    pub(crate) unused: u32,
+    pub(crate) knows_inclusions: u32,
     pub(crate) rank: [[u8; 2]; MAX_PATTERNS],
     pub(crate) pattern: [RawPattern; MAX_PATTERNS],
     pub(crate) steps: [u32; MAX_TARGETS],
@@ -279,6 +301,8 @@ pub(crate) struct RawShared {
     pub(crate) agent_key: u32,
     pub(crate) unused: u32,
     pub(crate) next_token: u64,
+    pub(crate) awaited: u64,
+    pub(crate) attentive: u64,
     pub(crate) apply_count: u32,
     pub(crate) apply_unused: u32,
     pub(crate) apply_items: [RawApplyItem; APPLY_MAX],
@@ -286,7 +310,7 @@ pub(crate) struct RawShared {
 }
 const _: () = assert!(
     size_of::<RawShared>()
-        == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 24 * APPLY_MAX + size_of::<RawPolicy>()
+        == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 8 + 8 + 24 * APPLY_MAX + size_of::<RawPolicy>()
 );
 const _: () = assert!(offset_of!(RawShared, ticks) == 512 * 1024);
 

@@ -1,10 +1,11 @@
 //! Processes come, change and go, as the kernel tells it.
 
 use crate::abi::{RawEvent, State, control_group, read_field, text, token_of};
-use crate::{Error, sys};
+use crate::{Error, Shared, sys};
 use libbpf_rs::{Map, MapHandle, RingBuffer, RingBufferBuilder};
-use std::mem::offset_of;
-use std::os::fd::BorrowedFd;
+use rustix::event::{Timespec, epoll};
+use std::mem::{MaybeUninit, offset_of};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use telegen_model::{
     ControlGroup, Generation, KernelKey, Pid, ProcessId, ProcessKey, StartTime, Token, base_name,
 };
@@ -61,45 +62,86 @@ pub struct Event {
 }
 
 /// The ring of lifecycle events, before it has a reader.
-pub struct EventRing(MapHandle);
+pub struct EventRing {
+    map: MapHandle,
+    shared: Shared,
+}
 
 /// Hands lifecycle events to its thread, in the order in which they happened.
+///
+/// The kernel side wakes the reader for each event that awaits an answer; for any other one only if the reader had nothing left
+/// to read, and has not promised to look soon.
 pub struct EventReader {
     ring: RingBuffer<'static>,
+    /// Readable once for each time that the kernel side has woken somebody.
+    wake_ups: OwnedFd,
+    shared: Shared,
+    /// How many events had awaited an answer when the ring was last drained.
+    answered: u64,
 }
 
 impl EventRing {
-    pub(crate) fn new(map: &Map<'_>) -> Result<Self, Error> {
-        MapHandle::try_from(map)
-            .map(Self)
-            .map_err(|source| Error::Attach { program: "the ring of events".into(), source })
+    pub(crate) fn new(map: &Map<'_>, shared: Shared) -> Result<Self, Error> {
+        let map = MapHandle::try_from(map).map_err(no_ring)?;
+        Ok(Self { map, shared })
     }
 
-    /// A reader whose thread calls `handle` for each event.
+    /// A reader whose thread, this one, calls `handle` for each event. It is made one that the scheduler lets run soon when it is
+    /// woken.
     pub fn reader(&self, mut handle: impl FnMut(Event) + 'static) -> Result<EventReader, Error> {
-        let failed =
-            |source: libbpf_rs::Error| Error::Attach { program: "the ring of events".into(), source };
+        sys::shorten_time_slice();
         let mut builder = RingBufferBuilder::new();
         builder
-            .add(&self.0, move |bytes: &[u8]| {
+            .add(&self.map, move |bytes: &[u8]| {
                 if let Some(event) = parse(bytes) {
                     handle(event);
                 }
                 0
             })
-            .map_err(failed)?;
-        Ok(EventReader { ring: builder.build().map_err(failed)? })
+            .map_err(no_ring)?;
+        let failed = |source: rustix::io::Errno| Error::Kernel {
+            action: "waiting for lifecycle events",
+            source: source.into(),
+        };
+        let wake_ups = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(failed)?;
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&wake_ups, self.map.as_fd(), epoll::EventData::new_u64(0), flags).map_err(failed)?;
+        Ok(EventReader {
+            ring: builder.build().map_err(no_ring)?,
+            wake_ups,
+            shared: self.shared.clone(),
+            answered: 0,
+        })
     }
 }
 
+fn no_ring(source: libbpf_rs::Error) -> Error {
+    Error::Attach { program: "the ring of events".into(), source }
+}
+
 impl EventReader {
-    /// A descriptor that is readable while there are events.
+    /// A descriptor that is readable when the kernel side has woken the reader, until [`EventReader::awaits_answer`] is asked.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
-        sys::ring_descriptor(&self.ring)
+        self.wake_ups.as_fd()
+    }
+
+    /// Whether an event that has come awaits an answer. One that is being written at this very moment may not be seen.
+    pub fn awaits_answer(&mut self) -> bool {
+        let mut wake_up = [MaybeUninit::uninit()];
+        // The edge is all that is taken. Without one, or after a signal, there is nothing to take.
+        let _ = epoll::wait(&self.wake_ups, &mut wake_up, Some(&Timespec::default()));
+        self.shared.awaited() != self.answered
+    }
+
+    /// Promises to look for events soon, or takes that back. An event that is being written while it is taken back may come
+    /// without a wake-up: so one has to look once more some time after.
+    pub fn attend(&self, attentive: bool) {
+        self.shared.set_attentive(attentive);
     }
 
     /// Handles all events that there are; how many there were.
     pub fn drain(&mut self) -> usize {
+        self.answered = self.shared.awaited();
         usize::try_from(self.ring.consume_raw()).unwrap_or(0)
     }
 }

@@ -5,8 +5,8 @@ use crate::perf::Clocks;
 use crate::privileges::missing_capabilities;
 use crate::sys::{self, SharedMemory};
 use crate::{
-    Clock, ControlGroups, CpuSet, Decider, Error, EventRing, SampleRings, Scanner, Shared, UnwindMaps,
-    features,
+    Clock, ControlGroups, CpuSet, Decider, Error, EventRing, RemapCounts, SampleRings, Scanner, Shared,
+    UnwindMaps, features,
 };
 use libbpf_rs::{
     Link, MapCore, MapFlags, MapHandle, MapImpl, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut,
@@ -24,6 +24,10 @@ const IDENTIFY: &str = "tg_identify";
 /// The programs that list processes: all, and their `argv[0]`.
 pub(crate) const SCAN: [&str; 2] = ["tg_scan", "tg_scan_argv0"];
 const LIFECYCLE: [&str; 6] = ["tg_fork", "tg_exec", "tg_exit", "tg_free", "tg_rename", "tg_moved"];
+
+/// The program that notices when addresses are handed out anew, and the tracepoint that it is for (5.7 and newer).
+const AREAS: &str = "tg_area_found";
+const TRACEPOINT_OF_AREAS: &str = "vm_unmapped_area";
 
 /// What the programs shall do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,6 +70,17 @@ impl Kernel {
         kernel.install_rings()?;
         identify(&kernel.object)?;
         Ok(kernel)
+    }
+
+    /// From here on code that gives way to other code at the same addresses is noticed at once. Without it, it is noticed by
+    /// what differs otherwise: how many pages of code there are.
+    pub fn watch_areas(&mut self) -> Result<(), Error> {
+        let link = self
+            .program(AREAS)?
+            .attach_raw_tracepoint(TRACEPOINT_OF_AREAS)
+            .map_err(|source| Error::Attach { program: AREAS.into(), source })?;
+        self.lifecycle.push(link);
+        Ok(())
     }
 
     /// From here on the kernel keeps track of processes. Attach before the first scan, or it races with forks.
@@ -114,12 +129,26 @@ impl Kernel {
 
     /// What stacks are unwound by, for the one thread that fills it.
     pub fn unwind_maps(&self) -> Result<UnwindMaps, Error> {
-        UnwindMaps::new(&self.map("tg_tables")?, &self.map("tg_rules")?, &self.map("tg_mapped")?)
+        UnwindMaps::new(
+            &self.map("tg_tables")?,
+            &self.map("tg_rules")?,
+            &self.map("tg_mapped")?,
+            &self.map("tg_areas")?,
+        )
+    }
+
+    /// What tells how often an image has had other code at the same addresses.
+    pub fn remap_counts(&self) -> Result<RemapCounts, Error> {
+        let duplicate = |name| {
+            MapHandle::try_from(&self.map(name)?)
+                .map_err(|source| Error::Attach { program: format!("the map {name}"), source })
+        };
+        Ok(RemapCounts::new(duplicate("tg_processes")?, duplicate("tg_areas")?))
     }
 
     /// The ring of lifecycle events.
     pub fn event_ring(&self) -> Result<EventRing, Error> {
-        EventRing::new(&self.map("tg_events")?)
+        EventRing::new(&self.map("tg_events")?, self.shared.clone())
     }
 
     /// The rings of samples, for the one thread that reads them.
@@ -277,4 +306,31 @@ fn with_log<T>(run: impl FnOnce() -> T) -> (T, Vec<String>) {
     set_print(before);
     let log = LOG.lock().map(|mut log| std::mem::take(&mut *log)).unwrap_or_default();
     (result, log)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The object for machines that this build is not for.
+    static OTHER: &[u8] =
+        include_bytes!(concat!(env!("OUT_DIR"), "/telegen-", env!("TELEGEN_OTHER_MACHINE"), ".bpf.o"));
+
+    fn programs_and_maps(object: &[u8]) -> (Vec<String>, Vec<String>) {
+        let mut builder = ObjectBuilder::default();
+        let object = builder.name("telegen").and_then(|builder| builder.open_memory(object));
+        let object = object.expect("an object of programs");
+        let text = |name: &std::ffi::OsStr| name.to_string_lossy().into_owned();
+        let programs = object.progs().map(|program| text(program.name())).collect();
+        (programs, object.maps().map(|map| text(map.name())).collect())
+    }
+
+    #[test]
+    fn the_programs_are_the_same_on_all_machines() {
+        let (programs, maps) = programs_and_maps(OBJECT);
+        assert_eq!(programs_and_maps(OTHER), (programs.clone(), maps));
+        for name in LIFECYCLE.iter().chain(&SCAN).chain(&[IDENTIFY, AREAS, "tg_cpu_tick"]) {
+            assert!(programs.iter().any(|program| program == name), "{name} is not among {programs:?}");
+        }
+    }
 }

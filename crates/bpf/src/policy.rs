@@ -57,6 +57,8 @@ pub struct Policy {
     pub patterns: Vec<Pattern>,
     /// Whether rules depend on the control group of a process: then moves are told, and [`ControlGroups`] are asked.
     pub watch_control_groups: bool,
+    /// Whether what no pattern includes is no target; if not, all that is left to user space.
+    pub knows_inclusions: bool,
 }
 
 impl Policy {
@@ -79,7 +81,7 @@ impl Policy {
             ranks.len() as u32,
             exclusions,
             u32::from(self.watch_control_groups && fits),
-            0,
+            u32::from(self.knows_inclusions && fits),
         ];
         let mut bytes = Vec::with_capacity(2 * MAX_PATTERNS + patterns.len() * size_of::<RawPattern>());
         for rank in ranks {
@@ -170,9 +172,10 @@ mod tests {
             ranks: vec![rank(7, both), rank(9, &[])],
             patterns: vec![pattern("/java"), excluded],
             watch_control_groups: true,
+            knows_inclusions: true,
         };
         let words = policy.words();
-        assert_eq!(words[..5], [2, 2, 1, 1, 0]);
+        assert_eq!(words[..5], [2, 2, 1, 1, 1]);
         let bytes: Vec<u8> = words[5..].iter().flat_map(|word| word.to_ne_bytes()).collect();
         assert_eq!(bytes[..4], [7, 3, 9, 0]);
         assert_eq!(bytes[128..142], *b"\x01\x02\x02\x01\x05\0\0\0/java\0");
@@ -182,7 +185,8 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_leaves_everything_to_user_space() {
-        let too_long = Policy { patterns: vec![pattern(&"x".repeat(64))], ..Policy::default() };
+        let too_long =
+            Policy { patterns: vec![pattern(&"x".repeat(64))], knows_inclusions: true, ..Policy::default() };
         assert_eq!(too_long.words()[..5], [0, 0, 1, 0, 0]);
         let too_many = Policy { patterns: vec![pattern("x"); 65], ..Policy::default() };
         assert_eq!(too_many.words()[..5], [0, 0, 1, 0, 0]);

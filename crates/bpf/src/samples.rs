@@ -1,8 +1,8 @@
 //! Samples, drained from their rings.
 
 use crate::abi::{
-    RawSample, SAMPLE_ENDING_SHIFT, SAMPLE_KERNEL_TRUNCATED, SAMPLE_NOT_READY, State, read_field, target_of,
-    token_of,
+    RawSample, SAMPLE_ENDING_SHIFT, SAMPLE_KERNEL_TRUNCATED, SAMPLE_NOT_READY, SAMPLE_REMAPS_SHIFT, State,
+    read_field, target_of, token_of,
 };
 use crate::{Error, sys};
 use libbpf_rs::{MapHandle, MapType, RingBuffer, RingBufferBuilder, libbpf_sys};
@@ -44,6 +44,8 @@ pub struct Sample<'a> {
     pub not_ready: bool,
     /// The kernel stack goes on beyond what could be taken.
     pub kernel_truncated: bool,
+    /// How often addresses that were code had been handed out anew in the process: the low half of the number.
+    pub remaps: u16,
 }
 
 fn ending(flags: u32) -> Ending {
@@ -159,6 +161,7 @@ fn parse(bytes: &[u8]) -> Option<Sample<'_>> {
         ending: ending(flags),
         not_ready: flags & SAMPLE_NOT_READY != 0,
         kernel_truncated: flags & SAMPLE_KERNEL_TRUNCATED != 0,
+        remaps: (flags >> SAMPLE_REMAPS_SHIFT) as u16,
     })
 }
 

@@ -69,6 +69,17 @@ impl Shared {
         telegen_model::KernelKey(self.0.load_u32(offset_of!(RawShared, agent_key)))
     }
 
+    /// How many events were to be answered at once.
+    pub(crate) fn awaited(&self) -> u64 {
+        self.0.load(offset_of!(RawShared, awaited))
+    }
+
+    /// Whether nobody need be woken for what need not be answered at once.
+    pub(crate) fn set_attentive(&self, attentive: bool) {
+        self.0.store(offset_of!(RawShared, attentive), u64::from(attentive));
+        fence(Ordering::SeqCst);
+    }
+
     /// Puts up to [`APPLY_MAX`] items where `tg_apply_decisions` reads them.
     pub(crate) fn write_request(&self, items: &[RawApplyItem]) {
         debug_assert!(items.len() <= APPLY_MAX);

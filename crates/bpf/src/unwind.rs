@@ -2,15 +2,18 @@
 
 use crate::Error;
 use crate::abi::{
-    BLOCK_BYTES, MAX_PARTS, MAX_RULES, MAX_TABLES, PART_RANGES, RULE_BYTES, RawMapped, TABLE_AWAITED,
-    TABLE_NONE,
+    AREA_BYTES, AREAS, BLOCK_BYTES, MAX_PARTS, MAX_RULES, MAX_TABLES, PART_RANGES, RULE_BYTES, RawMapped,
+    TABLE_AWAITED, TABLE_NONE,
 };
 use crate::sys::MapMemory;
+use foldhash::fast::FixedState;
 use libbpf_rs::{ErrorKind, Map, MapCore, MapFlags, MapHandle, MapType, libbpf_sys};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::mem::offset_of;
 use std::os::fd::AsFd;
-use telegen_model::Token;
+use telegen_model::{SpaceState, Token};
 
 /// The number of a table.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -45,14 +48,24 @@ pub struct MappedRange {
 pub struct UnwindMaps {
     tables: MapHandle,
     mapped: MapHandle,
+    areas: MapHandle,
     rules: MapMemory,
     rules_written: usize,
     free: Vec<TableSlot>,
     next: u32,
     /// Blocks of each table.
     blocks: HashMap<TableSlot, usize>,
-    /// How many parts each image's list has.
-    parts: HashMap<Token, usize>,
+    /// What each image's list is of.
+    told: HashMap<Token, Told>,
+    parts_written: u64,
+}
+
+/// The list of an image, as it was told last.
+#[derive(Debug, Default)]
+struct Told {
+    remaps: u32,
+    /// What stands for each part's bytes; nothing for one that may not be as it was told.
+    parts: Vec<Option<u64>>,
 }
 
 /// `BPF_F_MMAPABLE | BPF_F_INNER_MAP`: filled without system calls, and each of its own size.
@@ -64,7 +77,12 @@ impl UnwindMaps {
     /// How many mappings of an image it has room for.
     pub const MAX_RANGES: usize = MAX_PARTS * PART_RANGES;
 
-    pub(crate) fn new(tables: &Map<'_>, rules: &Map<'_>, mapped: &Map<'_>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        tables: &Map<'_>,
+        rules: &Map<'_>,
+        mapped: &Map<'_>,
+        areas: &Map<'_>,
+    ) -> Result<Self, Error> {
         let duplicate = |map: &Map<'_>| {
             MapHandle::try_from(map)
                 .map_err(|source| Error::Attach { program: "the maps of the unwinder".into(), source })
@@ -74,12 +92,14 @@ impl UnwindMaps {
         Ok(Self {
             tables: duplicate(tables)?,
             mapped: duplicate(mapped)?,
+            areas: duplicate(areas)?,
             rules: memory,
             rules_written: 0,
             free: Vec::new(),
             next: 0,
             blocks: HashMap::new(),
-            parts: HashMap::new(),
+            told: HashMap::new(),
+            parts_written: 0,
         })
     }
 
@@ -143,22 +163,45 @@ impl UnwindMaps {
     }
 
     /// Tells what an image has mapped executable: ranges in ascending order that do not overlap. Of more than
-    /// [`Self::MAX_RANGES`] those are left out that no table describes, the highest first. False if there is no room.
+    /// [`Self::MAX_RANGES`] those are left out that no table describes, the highest first. Parts that are as they were told
+    /// last are not told again. False if there is no room.
     ///
     /// # Errors
     ///
     /// If the kernel refuses for another reason than that.
-    pub fn set_mapped(&mut self, image: Token, ranges: &[MappedRange]) -> Result<bool, Error> {
+    pub fn set_mapped(
+        &mut self,
+        image: Token,
+        ranges: &[MappedRange],
+        state: SpaceState,
+    ) -> Result<bool, Error> {
         // The page of vsyscalls lies in the kernel's half, where the search does not go.
         let lower = ranges.partition_point(|range| range.end <= NOWHERE);
-        let parts = parts(&fitting(&ranges[..lower], Self::MAX_RANGES));
-        // The root last: until then it leads to the parts that were there before.
+        let mut parts = parts(&fitting(&ranges[..lower], Self::MAX_RANGES));
+        mark_root(&mut parts[0], state);
+        let mut told = self.told.remove(&image).unwrap_or_default();
+        // Since it was told, the kernel side may have marked what is gone.
+        if told.remaps != state.remaps {
+            told.parts.iter_mut().for_each(|part| *part = None);
+        }
+        let before = told.parts.len();
+        told.remaps = state.remaps;
+        if before == 0 {
+            // Without it, what was replaced has no name; it is the kernel side's from here on.
+            let _ = self.areas.update(&image.0.to_ne_bytes(), &[0; AREAS * AREA_BYTES], MapFlags::NO_EXIST);
+        }
+        told.parts.resize(parts.len().max(before), None);
+        // The root last, and always: until then it leads to the parts that were there before.
         for (number, part) in parts.iter().enumerate().rev() {
-            let key = part_key(image, number);
-            if let Err(source) = self.mapped.update(&key, part, MapFlags::ANY) {
+            let sum = Some(FixedState::default().hash_one(part));
+            if number != 0 && told.parts[number] == sum {
+                continue;
+            }
+            self.parts_written += 1;
+            told.parts[number] = sum;
+            if let Err(source) = self.mapped.update(&part_key(image, number), part, MapFlags::ANY) {
                 let full = source.kind() == ErrorKind::OutOfMemory || is_full(&source);
-                self.parts.insert(image, parts.len().max(self.parts.get(&image).copied().unwrap_or(0)));
-                self.remove_mapped(image);
+                self.remove_parts(image, 0..told.parts.len());
                 return if full {
                     Ok(false)
                 } else {
@@ -166,15 +209,16 @@ impl UnwindMaps {
                 };
             }
         }
-        let before = self.parts.insert(image, parts.len()).unwrap_or(0);
+        told.parts.truncate(parts.len());
+        self.told.insert(image, told);
         self.remove_parts(image, parts.len()..before);
         Ok(true)
     }
 
     /// Forgets what an image has mapped.
     pub fn remove_mapped(&mut self, image: Token) {
-        if let Some(parts) = self.parts.remove(&image) {
-            self.remove_parts(image, 0..parts);
+        if let Some(told) = self.told.remove(&image) {
+            self.remove_parts(image, 0..told.parts.len());
         }
     }
 
@@ -185,10 +229,19 @@ impl UnwindMaps {
 
     /// How many images' mappings are known.
     pub fn images(&self) -> usize {
-        self.parts.len()
+        self.told.len()
+    }
+
+    /// How many parts of lists have been told so far.
+    pub fn parts_written(&self) -> u64 {
+        self.parts_written
     }
 
     fn remove_parts(&self, image: Token, parts: std::ops::Range<usize>) {
+        if parts.start == 0 {
+            // It is not there if there was no room for it.
+            let _ = self.areas.delete(&image.0.to_ne_bytes());
+        }
         for number in parts {
             // A part that is not there needs no removing.
             let _ = self.mapped.delete(&part_key(image, number));
@@ -264,13 +317,21 @@ fn grow(groups: &[&[MappedRange]], parts: &mut Vec<Vec<u8>>) -> usize {
     number
 }
 
+/// Puts down in the first part which state the list is of.
+fn mark_root(root: &mut [u8], state: SpaceState) {
+    let mut put = |at: usize, bytes: &[u8]| root[at..at + bytes.len()].copy_from_slice(bytes);
+    put(offset_of!(RawMapped, exec_pages), &state.code_pages.to_ne_bytes());
+    put(offset_of!(RawMapped, told), &state.told.to_ne_bytes());
+    put(offset_of!(RawMapped, remaps), &state.remaps.to_ne_bytes());
+}
+
 fn part(ranges: &[MappedRange], left: u8, right: u8) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(size_of::<RawMapped>());
     bytes.extend(ranges.first().map_or(0, |range| range.start).to_ne_bytes());
     bytes.extend(ranges.last().map_or(u64::MAX, |range| range.end).to_ne_bytes());
-    // The kernel side puts down how many pages there are when it first looks.
     bytes.extend(0u64.to_ne_bytes());
     bytes.extend([left, right, 0, 0, 0, 0, 0, 0]);
+    bytes.extend([0; 8]);
     for range in ranges {
         bytes.extend(range.start.to_ne_bytes());
         bytes.extend(range.end.to_ne_bytes());
@@ -294,7 +355,6 @@ fn part(ranges: &[MappedRange], left: u8, right: u8) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::mem::offset_of;
 
     fn ranges(count: u64) -> Vec<MappedRange> {
         (0..count)

@@ -1,16 +1,17 @@
 //! Ticks are gathered, per program image, until an interval ends.
 
-use crate::generated_range::{GeneratedRange, GeneratedRanges};
+use crate::gathered::Gathered;
 use crate::image::{Image, Refreshed};
-use crate::interval::{Frame, Interval, Marker, Row};
+use crate::interval::{Frame, Interval};
 use crate::module::{Module, Modules};
-use crate::stack_table::{Entry, Full, ImageSlot, StackTable, Tick};
+use crate::remaps::{self, Remaps};
+use crate::stack_table::{Entry, Full, ImageSlot, Tick};
 use crate::target::{TargetFacts, Targets};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use telegen_model::{FileOffset, ProcessFacts, TargetNumber, Token};
+use telegen_model::{FileOffset, ProcessFacts, SpaceState, TargetNumber, Token};
 use telegen_process::ProcFs;
 
 /// A process's mappings are not read again sooner than this, however many of its addresses are in none …
@@ -19,11 +20,20 @@ const MIN_REFRESH_INTERVAL: Duration = Duration::from_millis(100);
 /// stray addresses all the time.
 const MAX_REFRESH_INTERVAL: Duration = Duration::from_secs(10);
 
+/// After a change, mappings are read once more: what has come between reading them and the kernel side's being told.
+const SECOND_LOOK: Duration = MIN_REFRESH_INTERVAL;
+/// And not sooner than after so many times the time that reading them has taken: that of very many mappings takes long.
+const REST: u32 = 20;
+/// What the kernel side has noticed is read again at once, but not sooner after the last time than this.
+const MIN_NOTICED_INTERVAL: Duration = Duration::from_millis(30);
+
 /// What an image has mapped executable.
 #[derive(Clone, Debug)]
 pub enum CodeChange {
     /// This, and no other.
-    Mapped(Token, Vec<MappedCode>),
+    Mapped(Token, Vec<MappedCode>, SpaceState),
+    /// The same as was said last, in this state of its address space.
+    Confirmed(Token, SpaceState),
     /// Nothing any more.
     Gone(Token),
 }
@@ -62,39 +72,37 @@ pub struct Collector {
     losses: Losses,
     /// What has changed since it was last asked for.
     changes: Vec<CodeChange>,
+    /// Tells how often addresses that were code have been handed out anew in an image, if it can be told.
+    remaps: Box<dyn Remaps>,
+    /// Images whose mappings are to be read again at some time.
+    due: Vec<Token>,
+    /// Images of which something earlier is kept.
+    aging: Vec<Token>,
 }
 
 /// A program image that was announced, or that ticks have come from.
 #[derive(Debug, Default)]
-struct Known {
+pub(crate) struct Known {
     /// `None` as long as there have only been ticks.
-    image: Option<Image>,
+    pub(crate) image: Option<Image>,
     /// Its number in this interval, once it has had a tick.
     slot: Option<u32>,
     /// It has exited or is not a target any more: nothing comes after what is under way.
     ended: bool,
     /// When its mappings were last read, and how long they are good for.
     refreshed: Option<(Instant, Duration)>,
+    /// How long they are left alone then at the least.
+    rest: Duration,
+    /// When they are to be read again in any case.
+    due: Option<Due>,
 }
 
-/// What has come together since the interval began.
-#[derive(Debug)]
-struct Gathered {
-    begun: (SystemTime, Instant),
-    stacks: StackTable,
-    slots: Vec<Token>,
-    frames: Vec<Frame>,
-    rows: Vec<Row>,
-    /// Entries of `stacks` that are not among the rows yet start here …
-    settled: usize,
-    /// … except these, whose image was not known when it was their turn.
-    waiting: Vec<u32>,
-    /// For each row, the entry that it was made from.
-    row_entries: Vec<u32>,
-    modules: Vec<Arc<Module>>,
-    /// Numbers in `modules`, which keeps them alive, by their addresses.
-    module_numbers: HashMap<usize, u32, RandomState>,
-    generated: GeneratedRanges,
+/// When mappings are to be read again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Due {
+    at: Instant,
+    /// The kernel side has asked, and waits for an answer before it asks again.
+    noticed: bool,
 }
 
 impl Collector {
@@ -106,10 +114,20 @@ impl Collector {
             images: HashMap::default(),
             modules: Modules::default(),
             targets: Targets::default(),
-            gathered: Gathered::new(),
+            gathered: Gathered::begun_at((SystemTime::now(), Instant::now())),
             losses: Losses::default(),
             changes: Vec::new(),
+            remaps: Box::new(remaps::Unknown),
+            due: Vec::new(),
+            aging: Vec::new(),
         }
+    }
+
+    /// The same, where it is known how often code has given way to other code at the same addresses.
+    #[must_use]
+    pub fn with_remaps(mut self, remaps: impl Remaps + 'static) -> Self {
+        self.remaps = Box::new(remaps);
+        self
     }
 
     /// Ticks come every `period_ns` from now on. An interval has one period: to be called between two.
@@ -132,7 +150,7 @@ impl Collector {
         let parent = parent.and_then(|parent| self.images.get(&parent)?.image.as_ref());
         let image = Image::new(facts, parent);
         if image.has_mappings() {
-            self.changes.push(CodeChange::Mapped(id, image.code()));
+            self.changes.push(CodeChange::Mapped(id, image.code(), image.state()));
         }
         self.images.entry(id).or_default().image = Some(image);
     }
@@ -147,7 +165,38 @@ impl Collector {
     /// The first tick of an image is under way, or it has mapped or unmapped code: its mappings are read while they
     /// are there.
     pub fn read_mappings(&mut self, id: Token, now: Instant) {
-        self.refresh(id, now);
+        let Some(known) = self.images.get(&id) else { return };
+        let rest = known.rest.max(MIN_NOTICED_INTERVAL);
+        let at = known.refreshed.map_or(now, |(then, _)| now.max(then + rest));
+        self.make_due(id, Due { at, noticed: true });
+        self.catch_up(now);
+    }
+
+    /// When [`Collector::catch_up`] has something to do.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.due.iter().filter_map(|id| Some(self.images.get(id)?.due?.at)).min()
+    }
+
+    /// Reads again the mappings that are to be read again by now.
+    pub fn catch_up(&mut self, now: Instant) {
+        let is_due = |known: &Known| known.due.is_some_and(|due| due.at <= now);
+        let ids: Vec<_> = self.due.extract_if(.., |id| self.images.get(id).is_none_or(is_due)).collect();
+        for id in ids {
+            self.refresh(id, now);
+        }
+    }
+
+    fn make_due(&mut self, id: Token, due: Due) {
+        let Some(known) = self.images.get_mut(&id).filter(|known| !known.ended) else { return };
+        match &mut known.due {
+            Some(before) => {
+                *before = Due { at: before.at.min(due.at), noticed: before.noticed || due.noticed };
+            }
+            none => {
+                *none = Some(due);
+                self.due.push(id);
+            }
+        }
     }
 
     /// What images have mapped and unmapped since the last call, for whoever unwinds their stacks.
@@ -155,12 +204,51 @@ impl Collector {
         std::mem::take(&mut self.changes)
     }
 
+    /// Reads the mappings of an image again, now.
     fn refresh(&mut self, id: Token, now: Instant) {
-        let Some(known) = self.images.get_mut(&id) else { return };
-        if known.refresh(&self.proc, &mut self.modules, now) == Refreshed::Changed
-            && let Some(image) = &known.image
-        {
-            self.changes.push(CodeChange::Mapped(id, image.code()));
+        let Some(known) = self.images.get_mut(&id).filter(|known| !known.ended) else { return };
+        let Some(image) = &mut known.image else { return };
+        let due = known.due.take();
+        let before = image.state();
+        let begun = Instant::now();
+        // A process that is gone keeps the mappings it was last seen with.
+        let refreshed =
+            image.refresh(&self.proc, &mut self.modules, &*self.remaps, id).unwrap_or(Refreshed::Unchanged);
+        let interval = match (refreshed, known.refreshed) {
+            (Refreshed::Changed | Refreshed::Overtaken, _) | (_, None) => MIN_REFRESH_INTERVAL,
+            (_, Some((_, interval))) => (interval * 2).min(MAX_REFRESH_INTERVAL),
+        };
+        known.rest = begun.elapsed() * REST;
+        let rest = known.rest;
+        known.refreshed = Some((now, interval.max(rest)));
+        let state = image.state();
+        let noticed = due.is_some_and(|due| due.noticed);
+        match refreshed {
+            Refreshed::Changed => self.changes.push(CodeChange::Mapped(id, image.code(), state)),
+            Refreshed::Unchanged if noticed || state.remaps != before.remaps => {
+                // What it counts differs from what is read here: let it go by its own count.
+                let code_pages = if state.remaps == before.remaps { 0 } else { state.code_pages };
+                self.changes.push(CodeChange::Confirmed(id, SpaceState { code_pages, ..state }));
+            }
+            Refreshed::Unchanged | Refreshed::Overtaken => {}
+        }
+        if image.keeps_earlier() && !self.aging.contains(&id) {
+            self.aging.push(id);
+        }
+        match refreshed {
+            Refreshed::Changed => self.make_due(id, Due { at: now + SECOND_LOOK.max(rest), noticed: false }),
+            Refreshed::Overtaken => {
+                self.make_due(id, Due { at: now + MIN_NOTICED_INTERVAL.max(rest), noticed })
+            }
+            Refreshed::Unchanged => {}
+        }
+    }
+
+    /// The same, unless they were read a short while ago.
+    fn refresh_now_and_then(&mut self, id: Token, now: Instant) {
+        let read = self.images.get(&id).and_then(|known| known.refreshed);
+        if read.is_none_or(|(then, interval)| now.duration_since(then) >= interval) {
+            self.refresh(id, now);
         }
     }
 
@@ -180,7 +268,8 @@ impl Collector {
             self.gathered.slots.len() as u32 - 1
         });
         let epoch = known.image.as_ref().map_or(0, Image::epoch);
-        if let Err(Full) = self.gathered.stacks.record(ImageSlot { index, epoch, target }, tick) {
+        let slot = ImageSlot { index, epoch, remaps: tick.remaps, target };
+        if let Err(Full) = self.gathered.stacks.record(slot, tick) {
             self.losses.stack_table_full += 1;
         }
     }
@@ -188,23 +277,29 @@ impl Collector {
     /// Looks up the addresses of the stacks that are new since the last call, while what is mapped is still what it
     /// was when they were taken. To be called after each drain.
     pub fn settle(&mut self, now: Instant) {
+        self.catch_up(now);
         let new = self.gathered.settled as u32..self.gathered.stacks.entries().len() as u32;
         self.gathered.settled = new.end as usize;
         let mut waiting = std::mem::take(&mut self.gathered.waiting);
         waiting.extend(new);
         waiting.retain(|&entry| !self.settle_entry(entry, now));
         self.gathered.waiting = waiting;
+        let images = &mut self.images;
+        self.aging
+            .retain(|id| images.get_mut(id).and_then(|known| known.image.as_mut()).is_some_and(Image::age));
     }
 
     fn settle_entry(&mut self, index: u32, now: Instant) -> bool {
         let entry = self.gathered.stacks.entries()[index as usize].clone();
         let id = self.gathered.slots[entry.image.index as usize];
         let Some(known) = self.images.get(&id) else { return false };
-        if known.needs_refresh(self.gathered.stacks.user(&entry)) {
-            self.refresh(id, now);
+        if known.needs_refresh(self.gathered.stacks.user(&entry), entry.image.remaps) {
+            self.refresh_now_and_then(id, now);
         }
         let Some(known) = self.images.get(&id) else { return false };
         match &known.image {
+            // Of what is mapped now it will be known later.
+            Some(image) if image.is_ahead(entry.image.remaps) && !known.ended => false,
             Some(image) if image.has_mappings() => {
                 self.gathered.add_row(index, &entry, Some(image));
                 true
@@ -219,13 +314,16 @@ impl Collector {
         for index in std::mem::take(&mut self.gathered.waiting) {
             let entry = self.gathered.stacks.entries()[index as usize].clone();
             let id = self.gathered.slots[entry.image.index as usize];
-            if self.images.get(&id).is_some_and(|known| known.image.is_some()) {
-                self.gathered.add_row(index, &entry, None);
+            if self.awaits(id, &entry, now.1) {
+                self.refresh(id, now.1);
+            }
+            if let Some(image) = self.images.get(&id).and_then(|known| known.image.as_ref()) {
+                self.gathered.add_row(index, &entry, Some(image).filter(|image| image.has_mappings()));
             } else {
                 self.losses.unknown_process += entry.count;
             }
         }
-        let next = Gathered { begun: now, ..Gathered::new() };
+        let next = Gathered::begun_at(now);
         let interval = std::mem::replace(&mut self.gathered, next).finish(
             self.period_ns,
             now,
@@ -238,6 +336,13 @@ impl Collector {
         });
         self.modules.sweep();
         interval
+    }
+
+    /// Whether what a sample was taken of has not been read yet, and reading has not been tried at this moment.
+    fn awaits(&self, id: Token, entry: &Entry, now: Instant) -> bool {
+        let Some(known) = self.images.get(&id) else { return false };
+        let tried = known.refreshed.is_some_and(|(then, _)| then == now);
+        !tried && known.image.as_ref().is_some_and(|image| image.is_ahead(entry.image.remaps))
     }
 
     /// What was lost so far.
@@ -263,146 +368,13 @@ impl Collector {
 
 impl Known {
     /// Whether an address of a stack is in no mapping that is known.
-    fn needs_refresh(&self, user: &[u64]) -> bool {
+    fn needs_refresh(&self, user: &[u64], remaps: u16) -> bool {
         match &self.image {
             Some(image) => {
                 !image.has_mappings()
-                    || user.iter().any(|&address| address != 0 && image.lookup(address - 1).is_none())
+                    || user.iter().any(|&address| address != 0 && image.lookup(address - 1, remaps).is_none())
             }
             None => false,
         }
     }
-
-    fn refresh(&mut self, proc: &ProcFs, modules: &mut Modules, now: Instant) -> Refreshed {
-        if self.ended || self.refreshed.is_some_and(|(then, interval)| now.duration_since(then) < interval) {
-            return Refreshed::Unchanged;
-        }
-        let Some(image) = &mut self.image else { return Refreshed::Unchanged };
-        // A process that is gone keeps the mappings it was last seen with.
-        let refreshed = image.refresh(proc, modules).unwrap_or(Refreshed::Unchanged);
-        let interval = match (refreshed, self.refreshed) {
-            (Refreshed::Changed, _) | (_, None) => MIN_REFRESH_INTERVAL,
-            (_, Some((_, interval))) => (interval * 2).min(MAX_REFRESH_INTERVAL),
-        };
-        self.refreshed = Some((now, interval));
-        refreshed
-    }
-}
-
-impl Gathered {
-    fn new() -> Self {
-        Self {
-            begun: (SystemTime::now(), Instant::now()),
-            stacks: StackTable::default(),
-            slots: Vec::new(),
-            frames: Vec::new(),
-            rows: Vec::new(),
-            settled: 0,
-            waiting: Vec::new(),
-            row_entries: Vec::new(),
-            modules: Vec::new(),
-            module_numbers: HashMap::default(),
-            generated: GeneratedRanges::default(),
-        }
-    }
-
-    /// Turns an entry's addresses into frames; without an image only the kernel's are known.
-    fn add_row(&mut self, index: u32, entry: &Entry, image: Option<&Image>) {
-        let start = self.frames.len() as u32;
-        let kernel = self.stacks.kernel(entry);
-        self.frames.extend(
-            kernel.iter().enumerate().map(|(depth, &address)| Frame::Kernel(at_call(depth, address))),
-        );
-        if entry.flaws.kernel_truncated {
-            self.frames.push(Frame::Marker(Marker::Truncated));
-        }
-        match image {
-            Some(image) => self.add_user_frames(entry, image),
-            None => self.frames.push(Frame::Marker(Marker::ProcessGone)),
-        }
-        let frames = start..self.frames.len() as u32;
-        let ImageSlot { index: image, target, .. } = entry.image;
-        let (tid, thread_name) = (entry.tid, entry.thread_name);
-        self.rows.push(Row { image, target, tid, thread_name, frames, count: 0 });
-        self.row_entries.push(index);
-    }
-
-    fn add_user_frames(&mut self, entry: &Entry, image: &Image) {
-        let user = self.stacks.user(entry);
-        let not_ready = entry.flaws.not_ready.then_some(Marker::NotReady);
-        let mut ended_early = not_ready.or(Marker::of_ending(entry.flaws.ending));
-        for (depth, &address) in user.iter().enumerate() {
-            let at = at_call(depth, address);
-            let Some((module, offset)) = image.lookup(at) else {
-                // Frame-pointer chains end in a null return address.
-                if address != 0 || depth == 0 {
-                    ended_early = not_ready.or(Some(Marker::Unmapped));
-                }
-                break;
-            };
-            let number = number(&mut self.module_numbers, &mut self.modules, module);
-            let frame = if module.is_generated() {
-                let bias = if module.file.is_some() { offset.0.wrapping_sub(at) } else { 0 };
-                let range = self.generated.number(GeneratedRange { module: number, bias });
-                Frame::Generated { range, address: at }
-            } else {
-                Frame::User { module: number, offset }
-            };
-            self.frames.push(frame);
-        }
-        self.frames.extend(ended_early.map(Frame::Marker));
-    }
-
-    fn finish(
-        mut self,
-        period_ns: u64,
-        now: (SystemTime, Instant),
-        images: &HashMap<Token, Known, RandomState>,
-        targets: Targets,
-    ) -> Interval {
-        for (row, &entry) in self.rows.iter_mut().zip(&self.row_entries) {
-            row.count = self.stacks.entries()[entry as usize].count;
-        }
-        let mut numbers = vec![u32::MAX; self.slots.len()];
-        let (mut facts, mut jit_dumps) = (Vec::new(), Vec::new());
-        for (slot, id) in self.slots.iter().enumerate() {
-            if let Some(image) = images.get(id).and_then(|known| known.image.as_ref()) {
-                numbers[slot] = facts.len() as u32;
-                facts.push(image.facts.clone());
-                jit_dumps.push(image.jit_dump().cloned());
-            }
-        }
-        for row in &mut self.rows {
-            row.image = numbers[row.image as usize];
-        }
-        Interval {
-            start: self.begun.0,
-            duration: now.1.duration_since(self.begun.1),
-            period_ns,
-            rows: self.rows,
-            frames: self.frames,
-            modules: self.modules,
-            generated: self.generated.finish(),
-            images: facts,
-            targets,
-            jit_dumps,
-        }
-    }
-}
-
-/// A return address belongs to the instruction behind the call; what was running is the call. Only the leaf is where
-/// the processor stood.
-fn at_call(depth: usize, address: u64) -> u64 {
-    if depth == 0 { address } else { address.saturating_sub(1) }
-}
-
-fn number(
-    numbers: &mut HashMap<usize, u32, RandomState>,
-    modules: &mut Vec<Arc<Module>>,
-    module: &Arc<Module>,
-) -> u32 {
-    *numbers.entry(Arc::as_ptr(module) as usize).or_insert_with(|| {
-        modules.push(module.clone());
-        modules.len() as u32 - 1
-    })
 }

@@ -2,11 +2,14 @@
 
 use crate::collector::MappedCode;
 use crate::module::{Module, Modules};
+use crate::remaps::Remaps;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
-use telegen_model::{FileOffset, ProcessFacts};
-use telegen_process::{Backing, Error, JitDumpFile, Mapping, Mappings, ProcFs};
+use telegen_model::{FileOffset, ProcessFacts, SpaceState, Token};
+use telegen_process::{Backing, Error, JitDumpFile, Mapping, Mappings, ParsedMaps, ProcFs};
 
 /// What is mapped, and the modules behind it. A forked child shares its parent's until its own are read.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +21,12 @@ struct AddressSpace {
 }
 
 impl AddressSpace {
+    fn lookup(&self, address: u64) -> Option<(&Arc<Module>, FileOffset)> {
+        let (mapping, offset) = self.mappings.lookup(address)?;
+        let module = self.modules.get(&mapping.start)?;
+        Some((module, within(mapping, address, offset)))
+    }
+
     /// The last one counts, but its own more than one that a forked process has from its parent.
     fn add_jit_dump(&mut self, start: u64, dump: Option<Arc<JitDumpFile>>) {
         let Some(dump) = dump else { return };
@@ -32,6 +41,8 @@ impl AddressSpace {
 pub(crate) enum Refreshed {
     Changed,
     Unchanged,
+    /// Addresses have been handed out anew while they were being read: nothing is known of what is mapped now.
+    Overtaken,
 }
 
 /// A program image under observation.
@@ -39,16 +50,59 @@ pub(crate) enum Refreshed {
 pub(crate) struct Image {
     pub(crate) facts: Arc<ProcessFacts>,
     space: Arc<AddressSpace>,
+    /// What `space` is of.
+    state: SpaceState,
+    /// What was mapped earlier, and how often addresses had been handed out anew then: for samples that are still under way.
+    earlier: VecDeque<Earlier>,
+    /// Addresses that have been handed out anew, each with the count from then on, ascending.
+    handed_out: VecDeque<(u32, Range<u64>)>,
 }
+
+#[derive(Debug)]
+struct Earlier {
+    remaps: u32,
+    space: Arc<AddressSpace>,
+    /// It was there when samples were last taken in: whoever needed it has had it.
+    aged: bool,
+}
+
+/// Earlier address spaces that are kept of an image.
+const MAX_EARLIER: usize = 4;
+/// Of these many times that addresses have been handed out anew, the addresses are kept.
+const MAX_HANDED_OUT: usize = 256;
+/// How often mappings are read again because they were overtaken.
+const ATTEMPTS: usize = 3;
+const PAGE_BYTES: u64 = 4096;
 
 impl Image {
     /// An image whose mappings are not known yet, or are, until read, those of the image it was forked from.
     pub(crate) fn new(facts: Arc<ProcessFacts>, parent: Option<&Image>) -> Self {
-        Self { facts, space: parent.map(|parent| parent.space.clone()).unwrap_or_default() }
+        let space = parent.map(|parent| parent.space.clone()).unwrap_or_default();
+        let state = parent.map(|parent| parent.state).unwrap_or_default();
+        Self { facts, space, state, earlier: VecDeque::new(), handed_out: VecDeque::new() }
     }
 
     /// Reads the mappings again, and opens the files that are new among them.
-    pub(crate) fn refresh(&mut self, proc: &ProcFs, modules: &mut Modules) -> Result<Refreshed, Error> {
+    pub(crate) fn refresh(
+        &mut self,
+        proc: &ProcFs,
+        modules: &mut Modules,
+        remaps: &dyn Remaps,
+        token: Token,
+    ) -> Result<Refreshed, Error> {
+        for _ in 0..ATTEMPTS {
+            let before = remaps.state(token);
+            let parsed = self.read(proc)?;
+            if remaps.state(token).map(|state| state.remaps) == before.map(|state| state.remaps) {
+                let state = before.unwrap_or(self.state);
+                self.learn_handed_out(state.remaps, || remaps.areas(token, state.remaps));
+                return Ok(self.take(parsed, state, proc, modules));
+            }
+        }
+        Ok(Refreshed::Overtaken)
+    }
+
+    fn read(&self, proc: &ProcFs) -> Result<ParsedMaps, Error> {
         let pid = self.facts.key.id.pid;
         let parsed = proc.executable_mappings(pid)?;
         // The pid may have been given to another process meanwhile: its start time would tell.
@@ -56,12 +110,32 @@ impl Image {
         if !self.facts.key.id.start.same_tick(ticks) {
             return Err(Error::Gone { pid });
         }
+        Ok(parsed)
+    }
+
+    fn take(
+        &mut self,
+        parsed: ParsedMaps,
+        state: SpaceState,
+        proc: &ProcFs,
+        modules: &mut Modules,
+    ) -> Refreshed {
         if parsed.mappings.is_empty() {
             // A process on its way out has none; what was known before is better.
-            return Ok(Refreshed::Unchanged);
+            return Refreshed::Unchanged;
+        }
+        let pid = self.facts.key.id.pid;
+        let delta = self.space.mappings.compare(&parsed.mappings);
+        let before = self.state;
+        self.state = SpaceState { code_pages: parsed.code_bytes / PAGE_BYTES, ..state };
+        if self.has_mappings() && (before.remaps != self.state.remaps || !delta.removed.is_empty()) {
+            self.keep(before.remaps);
+        }
+        if delta.added.is_empty() && delta.removed.is_empty() {
+            return Refreshed::Unchanged;
         }
         let space = Arc::make_mut(&mut self.space);
-        let delta = space.mappings.update(parsed.mappings);
+        space.mappings.set(parsed.mappings, &delta);
         for gone in &delta.removed {
             space.modules.remove(&gone.start);
             space.jit_dump.take_if(|(start, _)| *start == gone.start);
@@ -70,8 +144,74 @@ impl Image {
             space.modules.insert(mapping.start, modules.of_mapping(proc, pid, mapping));
             space.add_jit_dump(mapping.start, modules.jit_dump(proc, pid, mapping));
         }
-        let unchanged = delta.added.is_empty() && delta.removed.is_empty();
-        Ok(if unchanged { Refreshed::Unchanged } else { Refreshed::Changed })
+        Refreshed::Changed
+    }
+
+    /// Takes over which addresses have been handed out anew since that was last asked.
+    fn learn_handed_out(&mut self, now: u32, areas: impl FnOnce() -> Vec<(u32, Range<u64>)>) {
+        if now == self.state.remaps {
+            return;
+        }
+        let known = self.state.remaps;
+        self.handed_out.extend(areas().into_iter().filter(|(number, _)| *number > known));
+        let surplus = self.handed_out.len().saturating_sub(MAX_HANDED_OUT);
+        self.handed_out.drain(..surplus);
+    }
+
+    /// Whether an address has surely meant the same at both counts.
+    fn is_steady(&self, address: u64, counts: (u32, u32)) -> bool {
+        let (low, high) = (counts.0.min(counts.1), counts.0.max(counts.1));
+        let between = self.handed_out.iter().filter(|(number, _)| (low + 1..=high).contains(number));
+        let (mut known, mut hit) = (0, false);
+        for (_, area) in between {
+            known += 1;
+            hit |= area.contains(&address);
+        }
+        !hit && known == high - low
+    }
+
+    /// The count whose low half this is: the one nearest to what is known.
+    fn whole_count(&self, remaps: u16) -> u32 {
+        let ahead = remaps.wrapping_sub(self.state.remaps as u16) as i16;
+        self.state.remaps.saturating_add_signed(ahead.into())
+    }
+
+    /// Keeps what is about to be replaced.
+    fn keep(&mut self, remaps: u32) {
+        self.earlier.push_front(Earlier { remaps, space: self.space.clone(), aged: false });
+        self.earlier.truncate(MAX_EARLIER);
+    }
+
+    /// Samples have been taken in. Whether something earlier is still kept for others that are under way.
+    pub(crate) fn age(&mut self) -> bool {
+        self.earlier.retain_mut(|earlier| !std::mem::replace(&mut earlier.aged, true));
+        !self.earlier.is_empty()
+    }
+
+    /// Whether something earlier is kept.
+    pub(crate) fn keeps_earlier(&self) -> bool {
+        !self.earlier.is_empty()
+    }
+
+    /// Which state of the address space is known.
+    pub(crate) fn state(&self) -> SpaceState {
+        self.state
+    }
+
+    /// Whether what a sample was taken of has not been read yet; `remaps` is the low half of its number.
+    pub(crate) fn is_ahead(&self, remaps: u16) -> bool {
+        (remaps.wrapping_sub(self.state.remaps as u16) as i16) > 0
+    }
+
+    /// All address spaces that are known, the latest first, and the count of each.
+    fn spaces(&self) -> impl Iterator<Item = (u32, &AddressSpace)> {
+        let earlier = self.earlier.iter().map(|earlier| (earlier.remaps, &*earlier.space));
+        std::iter::once((self.state.remaps, &*self.space)).chain(earlier)
+    }
+
+    /// Whether something is known to be or to have been mapped at an address.
+    pub(crate) fn has_had(&self, address: u64) -> bool {
+        self.spaces().any(|(_, space)| space.lookup(address).is_some())
     }
 
     /// All code that is mapped, ascending.
@@ -99,11 +239,13 @@ impl Image {
     }
 
     /// The module that an address lies in, and where in it that is: an offset in its file, or from the start of a
-    /// mapping that has none.
-    pub(crate) fn lookup(&self, address: u64) -> Option<(&Arc<Module>, FileOffset)> {
-        let (mapping, offset) = self.space.mappings.lookup(address)?;
-        let module = self.space.modules.get(&mapping.start)?;
-        Some((module, within(mapping, address, offset)))
+    /// mapping that has none. An address is what it was read to be before or after the sample, if it has not been handed out
+    /// anew in between; `remaps` is the low half of the sample's count.
+    pub(crate) fn lookup(&self, address: u64, remaps: u16) -> Option<(&Arc<Module>, FileOffset)> {
+        let count = self.whole_count(remaps);
+        self.spaces().find_map(|(of_space, space)| {
+            space.lookup(address).filter(|_| of_space == count || self.is_steady(address, (of_space, count)))
+        })
     }
 }
 

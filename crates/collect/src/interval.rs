@@ -53,11 +53,13 @@ pub enum Marker {
     NotReady,
     /// The process was gone before its mappings could be read.
     ProcessGone,
+    /// Other code had taken the place of this before it could be told what it was.
+    Replaced,
 }
 
 impl Marker {
     /// All markers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Truncated,
         Self::Unmapped,
         Self::NoStack,
@@ -67,6 +69,7 @@ impl Marker {
         Self::NoProgress,
         Self::NotReady,
         Self::ProcessGone,
+        Self::Replaced,
     ];
 
     /// What a stack that ends so is marked with, if it is not whole.
@@ -95,6 +98,7 @@ impl Marker {
             Self::NoProgress => "[stack leads back]",
             Self::NotReady => "[no unwind table yet]",
             Self::ProcessGone => "[process gone]",
+            Self::Replaced => "[code replaced]",
         }
     }
 
@@ -110,6 +114,7 @@ impl Marker {
             Self::NoProgress => "no_progress",
             Self::NotReady => "not_ready",
             Self::ProcessGone => "process_gone",
+            Self::Replaced => "replaced",
         }
     }
 }

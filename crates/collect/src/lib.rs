@@ -10,6 +10,7 @@
 //! * No tick is lost without being counted: see [`Losses`].
 
 mod collector;
+mod gathered;
 mod generated;
 mod generated_range;
 mod image;
@@ -18,6 +19,7 @@ mod jit_dumps;
 mod module;
 mod perf_maps;
 mod profile;
+mod remaps;
 mod split_files;
 mod stack_table;
 mod target;
@@ -27,5 +29,6 @@ pub use generated_range::GeneratedRange;
 pub use interval::{Frame, Interval, Marker, Row};
 pub use module::{Module, ModuleFile};
 pub use profile::{AssemblerFigures, ProfileAssembler, SampleLabels};
+pub use remaps::Remaps;
 pub use stack_table::{Flaws, Tick};
 pub use target::{TargetFacts, Targets};

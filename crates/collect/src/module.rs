@@ -33,6 +33,8 @@ pub struct ModuleFile {
     /// The open file, so that it can be read when its process, or its container, has gone. `None` if it could not be
     /// opened, if it is not ELF, or if too many are open.
     pub open: Option<File>,
+    /// How large it is.
+    pub bytes: u64,
 }
 
 impl Module {
@@ -106,7 +108,8 @@ impl Modules {
                     self.unopened += u64::from(!generated);
                     let device = u64::from(device.0) << 32 | u64::from(device.1);
                     let id = FileId::Inode { device, inode: *inode, ctime_ns: 0, size: 0 };
-                    self.file(path, ModuleFile { id, open: None }, generated, DebugFiles::default, || None)
+                    let file = ModuleFile { id, open: None, bytes: 0 };
+                    self.file(path, file, generated, DebugFiles::default, || None)
                 }
             },
         }
@@ -154,8 +157,8 @@ impl Modules {
             false => debug_files(&mut roots, proc, pid, path),
         };
         let split_files = || SplitFilesBelowRoot::of(proc, pid, path);
-        let module =
-            self.file(path, ModuleFile { id: id.clone(), open }, generated, debug_files, split_files);
+        let found = ModuleFile { id: id.clone(), open, bytes: file.facts.size };
+        let module = self.file(path, found, generated, debug_files, split_files);
         self.roots = roots;
         self.ids.insert(file.facts, (id, Arc::downgrade(&module)));
         module
@@ -172,8 +175,9 @@ impl Modules {
         if let Some(module) = self.by_file.get(&file.id).and_then(Weak::upgrade) {
             return module;
         }
-        let (id, open) = (file.id, file.open.filter(|_| self.by_file.len() < MAX_OPEN));
-        let file = Some(ModuleFile { id: id.clone(), open });
+        let (id, bytes) = (file.id, file.bytes);
+        let open = file.open.filter(|_| self.by_file.len() < MAX_OPEN);
+        let file = Some(ModuleFile { id: id.clone(), open, bytes });
         let (debug_files, split_files) = (debug_files(), split_files());
         let module = Arc::new(Module { path: path.into(), file, debug_files, split_files, generated });
         self.by_file.insert(id, Arc::downgrade(&module));
@@ -191,7 +195,7 @@ impl Modules {
             // No file has this identity.
             _ => FileId::Inode { device: 0, inode: 0, ctime_ns: 0, size: 0 },
         };
-        let file = Some(ModuleFile { id, open: Some(file) });
+        let file = Some(ModuleFile { id, open: Some(file), bytes: 0 });
         let debug_files = DebugFiles::default();
         let module =
             Arc::new(Module { path: VDSO.into(), file, debug_files, split_files: None, generated: false });

@@ -15,8 +15,8 @@ use telegen_model::{
 };
 use telegen_process::Root;
 use telegen_symbolize::{
-    Budget, KernelSymbol, KernelSymbols, LiveKernelSymbols, Place, Source, SourceFrame, SplitFiles,
-    Symbolizer,
+    Budget, DebugServer, KernelSymbol, KernelSymbols, LiveKernelSymbols, Place, Source, SourceFrame,
+    SplitFiles, Symbolizer,
 };
 
 /// What samples are labelled with, beside what is always known of a process.
@@ -59,11 +59,16 @@ pub struct AssemblerFigures {
 
 impl ProfileAssembler {
     /// An assembler that labels samples so, keeps symbols within a budget, and looks for debug files below the roots of
-    /// processes and then below the host's.
-    pub fn new(labels: SampleLabels, budget: Budget, host: Option<Arc<Root>>) -> Self {
-        let generated = GeneratedCode::default();
+    /// processes, then below the host's, and then asks a server.
+    pub fn new(
+        labels: SampleLabels,
+        budget: Budget,
+        host: Option<Arc<Root>>,
+        server: Option<Arc<dyn DebugServer>>,
+    ) -> Self {
+        let symbolizer = Symbolizer::with_debug_files(budget, host, server);
         let kernel = LiveKernelSymbols::new("/proc/kallsyms");
-        Self { symbolizer: Symbolizer::with_host(budget, host), kernel, has_warned: false, generated, labels }
+        Self { symbolizer, kernel, has_warned: false, generated: GeneratedCode::default(), labels }
     }
 
     /// Drops what can be had again by reading files: kernel symbols, debug information, what is known of generated code,

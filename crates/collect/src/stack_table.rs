@@ -18,6 +18,8 @@ pub struct Tick<'a> {
     pub kernel: &'a [u64],
     /// How the stacks end, if not at their beginning.
     pub flaws: Flaws,
+    /// How often addresses that were code had been handed out anew in the process: the low half of the number.
+    pub remaps: u16,
 }
 
 /// What a stack lacks.
@@ -45,11 +47,13 @@ pub(crate) struct Entry {
     pub(crate) count: u64,
 }
 
-/// A program image in the collector, the epoch of its mappings, and the target that it belonged to.
+/// A program image in the collector, the epoch of its mappings, how often addresses had been handed out anew, and the target
+/// that it belonged to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct ImageSlot {
     pub(crate) index: u32,
     pub(crate) epoch: u32,
+    pub(crate) remaps: u16,
     pub(crate) target: TargetNumber,
 }
 
@@ -160,10 +164,10 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    const SLOT: ImageSlot = ImageSlot { index: 0, epoch: 0, target: TargetNumber(0) };
+    const SLOT: ImageSlot = ImageSlot { index: 0, epoch: 0, remaps: 0, target: TargetNumber(0) };
 
     fn tick<'a>(user: &'a [u64], kernel: &'a [u64]) -> Tick<'a> {
-        Tick { tid: Tid(1), thread_name: b"main\0", user, kernel, flaws: Flaws::default() }
+        Tick { tid: Tid(1), thread_name: b"main\0", user, kernel, flaws: Flaws::default(), remaps: 0 }
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct Config {
     pub pod_labels: Vec<String>,
     /// Who is asked for pods.
     pub kubernetes: Kubernetes,
+    /// Where names come from.
+    pub symbols: Symbols,
     /// What is listened at.
     pub server: Server,
     /// Where profiles go.
@@ -81,6 +83,35 @@ pub struct Kubelet {
     pub token_file: Option<PathBuf>,
     /// Whether its certificate is not checked.
     pub insecure: bool,
+}
+
+/// Where names come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Symbols {
+    /// Servers that have debug files.
+    pub debuginfod: Debuginfod,
+}
+
+/// Debuginfod servers, and what is kept of what they send.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Debuginfod {
+    /// Where they are, in the order in which they are asked; `$DEBUGINFOD_URLS` without any.
+    pub urls: Vec<String>,
+    /// The most bytes of a debug file.
+    pub max_size_bytes: u64,
+    /// The longest time that a server may take for one.
+    pub timeout: Duration,
+    /// What is kept.
+    pub cache: DebuginfodCache,
+}
+
+/// Debug files that are kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DebuginfodCache {
+    /// Where.
+    pub directory: PathBuf,
+    /// The most bytes that they may have together; what was used longest ago goes first.
+    pub max_size_bytes: u64,
 }
 
 /// What is listened at.
@@ -196,6 +227,17 @@ impl Default for Config {
                 source: PodSource::Api,
                 kubeconfig: None,
                 kubelet: Kubelet::default(),
+            },
+            symbols: Symbols {
+                debuginfod: Debuginfod {
+                    urls: Vec::new(),
+                    max_size_bytes: 512 << 20,
+                    timeout: Duration::from_secs(60),
+                    cache: DebuginfodCache {
+                        directory: "/var/lib/telegen/debuginfod".into(),
+                        max_size_bytes: 2 << 30,
+                    },
+                },
             },
             server: Server {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9690)),

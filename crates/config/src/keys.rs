@@ -9,8 +9,7 @@ use crate::label_rules::LabelRules;
 use crate::setting::{Checked, Labels, ListOf, Optional, Place, Setting, Single};
 use crate::target_list::TargetList;
 use crate::value::{
-    Address, CpuShare, Directory, File, Flag, Integer, Moment, PidNumber, Size, Switch, Text, Time, Unbuilt,
-    Word,
+    Address, CpuShare, Flag, Integer, Moment, PathOf, PidNumber, Size, Switch, Text, Time, Unbuilt, Word,
 };
 use crate::{Config, CoreShare, Cpu, Target};
 use rule_keys::{CONTAINER_ID, PATTERN, rule_keys};
@@ -141,7 +140,7 @@ static AFTER_RULES: &[Key<Config>] = &[
     ),
     Key {
         path: "kubernetes.kubeconfig",
-        setting: &Optional(File, place!(Config; kubernetes.kubeconfig)),
+        setting: &Optional(PathOf::File, place!(Config; kubernetes.kubeconfig)),
         meaning: "a kubeconfig whose current context leads to the API server",
         absent: "$KUBECONFIG, else the service account of the pod",
     },
@@ -153,13 +152,13 @@ static AFTER_RULES: &[Key<Config>] = &[
     },
     Key {
         path: "kubernetes.kubelet.ca_file",
-        setting: &Optional(File, place!(Config; kubernetes.kubelet.ca_file)),
+        setting: &Optional(PathOf::File, place!(Config; kubernetes.kubelet.ca_file)),
         meaning: "the authority that the kubelet's certificate is checked against",
         absent: "the cluster's",
     },
     Key {
         path: "kubernetes.kubelet.token_file",
-        setting: &Optional(File, place!(Config; kubernetes.kubelet.token_file)),
+        setting: &Optional(PathOf::File, place!(Config; kubernetes.kubelet.token_file)),
         meaning: "the token that is shown to the kubelet",
         absent: "the service account's",
     },
@@ -167,6 +166,33 @@ static AFTER_RULES: &[Key<Config>] = &[
         "kubernetes.kubelet.insecure",
         &Single(Flag, place!(Config; kubernetes.kubelet.insecure)),
         "whether the kubelet's certificate is not checked: many sign their own; whoever stands between could name pods at will",
+    ),
+    Key {
+        path: "symbols.debuginfod.urls",
+        setting: &ListOf(Text("a URL"), place!(Config; symbols.debuginfod.urls)),
+        meaning: "debuginfod servers that are asked, by build id, for the debug files of targets' binaries which are not on this \
+                  machine; a profile does not wait for them, a later one has the names",
+        absent: "$DEBUGINFOD_URLS",
+    },
+    key(
+        "symbols.debuginfod.max_size",
+        &Single(Size(1 << 20..=1 << 40), place!(Config; symbols.debuginfod.max_size_bytes)),
+        "the most that one of their files may take",
+    ),
+    key(
+        "symbols.debuginfod.timeout",
+        &Single(Time(ONE_SECOND..=ONE_HOUR), place!(Config; symbols.debuginfod.timeout)),
+        "the longest time that a server may take for one file",
+    ),
+    key(
+        "symbols.debuginfod.cache.directory",
+        &Single(PathOf::Directory, place!(Config; symbols.debuginfod.cache.directory)),
+        "the directory in which their files are kept; nobody else may write to it",
+    ),
+    key(
+        "symbols.debuginfod.cache.max_size",
+        &Single(Size(1 << 20..=16 << 40), place!(Config; symbols.debuginfod.cache.max_size_bytes)),
+        "the most that the files may take together; what was used longest ago goes first",
     ),
     key(
         "server.listen",
@@ -180,22 +206,22 @@ static AFTER_RULES: &[Key<Config>] = &[
     ),
     key(
         "server.token_file",
-        &Optional(File, place!(Config; server.token_file)),
+        &Optional(PathOf::File, place!(Config; server.token_file)),
         "bearer tokens, one a line, of which whoever asks at `server.listen` must have one; read again when it changes",
     ),
     key(
         "server.tls.cert_file",
-        &Optional(File, place!(Config; server.tls.cert_file)),
+        &Optional(PathOf::File, place!(Config; server.tls.cert_file)),
         "the certificate, as PEM and with those it needs, that makes `server.listen` HTTPS; read again when it changes",
     ),
     key(
         "server.tls.key_file",
-        &Optional(File, place!(Config; server.tls.key_file)),
+        &Optional(PathOf::File, place!(Config; server.tls.key_file)),
         "the private key of that certificate, as PEM",
     ),
     key(
         "server.tls.client_ca_file",
-        &Optional(File, place!(Config; server.tls.client_ca_file)),
+        &Optional(PathOf::File, place!(Config; server.tls.client_ca_file)),
         "certificates, as PEM, of which one must have signed that of whoever asks at `server.listen`",
     ),
     key(
@@ -205,7 +231,7 @@ static AFTER_RULES: &[Key<Config>] = &[
     ),
     key(
         "export.files.directory",
-        &Optional(Directory, place!(Config; export.files.directory)),
+        &Optional(PathOf::Directory, place!(Config; export.files.directory)),
         "the directory that profiles are written to; without it, none are",
     ),
     key(
@@ -281,7 +307,7 @@ pub(crate) static TARGET: Table<Target> =
     Table { groups: &[TARGET_NAME, rule_keys!(Target, "", rules), TARGET_SETTINGS], later: &[] };
 
 /// Keys and sections that are documented, but whose part this version does not have.
-static LATER: &[&str] = &["symbols", "java", "store", "export.pyroscope", "export.otlp"];
+static LATER: &[&str] = &["java", "store", "export.pyroscope", "export.otlp"];
 
 /// A key that the Go agent had.
 pub(crate) struct Renamed {

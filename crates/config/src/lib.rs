@@ -36,7 +36,10 @@ mod value;
 mod yaml;
 
 pub use choice::{CpuEvent, KubernetesUse, LogFormat, LogLevel, Match, PodAnnotations, PodSource};
-pub use config::{Config, Cpu, Export, Files, Kubelet, Kubernetes, Limits, Log, Server, Tls};
+pub use config::{
+    Config, Cpu, Debuginfod, DebuginfodCache, Export, Files, Kubelet, Kubernetes, Limits, Log, Server,
+    Symbols, Tls,
+};
 pub use core_share::CoreShare;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use duration::{format_duration, parse_duration};

@@ -96,11 +96,11 @@ pub(crate) struct Word<T>(pub(crate) PhantomData<T>);
 /// Where to listen.
 pub(crate) struct Address;
 
-/// A directory.
-pub(crate) struct Directory;
-
-/// A file.
-pub(crate) struct File;
+/// The path of something.
+pub(crate) enum PathOf {
+    File,
+    Directory,
+}
 
 /// `true`, `false`, or `auto`.
 pub(crate) struct Switch;
@@ -295,44 +295,33 @@ impl Type for Address {
     }
 }
 
-impl Type for Directory {
+impl PathOf {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::File => "the path of a file",
+            Self::Directory => "the path of a directory",
+        }
+    }
+}
+
+impl Type for PathOf {
     type Value = PathBuf;
 
     fn expected(&self) -> String {
-        "the path of a directory".into()
+        self.name().into()
     }
 
     fn read(&self, node: &Node<'_>) -> Result<PathBuf, Fault> {
-        path(node, "the path of a directory")
+        let path = Text(self.name()).read(node)?;
+        if path.contains('\0') {
+            return Err(Fault::outside(node, self.name(), "no path can be: it holds a NUL"));
+        }
+        Ok(PathBuf::from(path))
     }
 
     fn write(&self, value: &PathBuf) -> String {
         quoted(&value.to_string_lossy())
     }
-}
-
-impl Type for File {
-    type Value = PathBuf;
-
-    fn expected(&self) -> String {
-        "the path of a file".into()
-    }
-
-    fn read(&self, node: &Node<'_>) -> Result<PathBuf, Fault> {
-        path(node, "the path of a file")
-    }
-
-    fn write(&self, value: &PathBuf) -> String {
-        quoted(&value.to_string_lossy())
-    }
-}
-
-fn path(node: &Node<'_>, expected: &'static str) -> Result<PathBuf, Fault> {
-    let path = Text(expected).read(node)?;
-    if path.contains('\0') {
-        return Err(Fault::outside(node, expected, "no path can be: it holds a NUL"));
-    }
-    Ok(PathBuf::from(path))
 }
 
 impl Type for Switch {

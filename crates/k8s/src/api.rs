@@ -1,11 +1,13 @@
 //! What is asked of an API server: lists of the pods of a node, and owners by their metadata.
 
 use crate::Error;
-use crate::object::{AnyObject, OwnerReference, PodList, PodObject};
+use crate::list::{Kept, PodList};
+use crate::object::AnyObject;
+use crate::owners::{Answer, Wanted};
 use crate::read::{JSON, METADATA, ask, parse};
 use crate::status::Figures;
-use crate::store::Wanted;
 use kube_client::Client;
+use std::marker::PhantomData;
 
 const PAGE: usize = 500;
 
@@ -17,77 +19,61 @@ enum Paging {
 }
 
 /// All pods of a node, and the version that a watch goes on from.
-pub(crate) async fn list(
-    client: &Client,
-    node: &str,
-    figures: &Figures,
-) -> Result<(Vec<PodObject>, Box<str>), Error> {
+pub(crate) async fn list(client: &Client, kept: &Kept, figures: &Figures) -> Result<PodList, Error> {
     Figures::count(&figures.lists);
-    match list_with(client, node, figures, Paging::Pages).await {
+    match list_with(client, kept, figures, Paging::Pages).await {
         // The list was changed away under the pages.
-        Err(Error::Expired) => list_with(client, node, figures, Paging::Whole).await,
+        Err(Error::Expired) => list_with(client, kept, figures, Paging::Whole).await,
         listed => listed,
     }
 }
 
 async fn list_with(
     client: &Client,
-    node: &str,
+    kept: &Kept,
     figures: &Figures,
     paging: Paging,
-) -> Result<(Vec<PodObject>, Box<str>), Error> {
+) -> Result<PodList, Error> {
     const WHAT: &str = "listing the pods of the node";
-    let selector = of_node(node);
+    let selector = of_node(kept.node());
     // Any version will do, so that the server need not ask its store.
     let first = format!("/api/v1/pods?{selector}&resourceVersion=0");
     let mut path = match paging {
         Paging::Pages => format!("{first}&limit={PAGE}"),
         Paging::Whole => first,
     };
-    let mut pods = Vec::new();
+    let mut list = PodList::default();
     loop {
         let answer = ask(client, WHAT, &path, JSON).await?;
-        let page: PodList = parse(WHAT, answer, figures).await?;
-        // What a server sends that does not select must not be held.
-        pods.extend(page.items.into_iter().filter(|pod| *pod.spec.node_name == *node));
-        if page.metadata.next.is_empty() {
-            if page.metadata.resource_version.is_empty() {
+        let page = parse(WHAT, answer, kept.clone(), figures).await?;
+        list.add(page);
+        if list.metadata.next.is_empty() {
+            if list.metadata.resource_version.is_empty() {
                 return Err(Error::BadAnswer { what: WHAT, reason: "the list has no version".into() });
             }
-            return Ok((pods, page.metadata.resource_version));
+            return Ok(list);
         }
-        let next = encode(&page.metadata.next);
+        let next = encode(&list.metadata.next);
         path = format!("/api/v1/pods?{selector}&limit={PAGE}&continue={next}");
     }
 }
 
-/// What manages an owner: `None` if nothing does, if it is gone, or if it may not be asked for.
-pub(crate) async fn manager(
-    client: &Client,
-    wanted: &Wanted,
-    figures: &Figures,
-) -> Result<Option<OwnerReference>, Error> {
+/// What manages an owner.
+pub(crate) async fn manager(client: &Client, wanted: &Wanted, figures: &Figures) -> Result<Answer, Error> {
     const WHAT: &str = "asking for the owner of a pod";
     Figures::count(&figures.owners);
-    let (namespace, owner) = (encode(&wanted.namespace), &wanted.owner);
-    let resource = if &*owner.kind == "Job" { "jobs" } else { "replicasets" };
+    let (namespace, owner, resource) = (encode(&wanted.namespace), &wanted.owner, wanted.resource());
     let (version, name) = (&owner.api_version, encode(&owner.name));
     let path = format!("/apis/{version}/namespaces/{namespace}/{resource}/{name}");
     match ask(client, WHAT, &path, METADATA).await {
         Ok(answer) => {
-            let object: AnyObject = parse(WHAT, answer, figures).await?;
+            let object: AnyObject = parse(WHAT, answer, PhantomData, figures).await?;
             // One of the same name that was made later is another's.
             let same = object.metadata.uid == owner.uid;
-            Ok(object.metadata.controller().filter(|_| same).cloned())
+            let manager = object.metadata.controller().filter(|_| same).cloned();
+            Ok(manager.map_or(Answer::Nobody, Answer::Manager))
         }
-        Err(Error::Refused { status: 404, .. }) => Ok(None),
-        Err(error @ Error::Refused { status: 403, .. }) => {
-            tracing::warn!(
-                %error,
-                "workloads of pods are shown as {resource}, and rules on what is above these do not match"
-            );
-            Ok(None)
-        }
+        Err(Error::Refused { status: 404, .. }) => Ok(Answer::Nobody),
         Err(error) => Err(error),
     }
 }

@@ -3,7 +3,6 @@
 use crate::Error;
 use crate::access::Access;
 use crate::backoff::{Backoff, random};
-use crate::object::PodList;
 use crate::read::{JSON, ask, parse};
 use crate::source::Teller;
 use crate::status::{Figures, Standing};
@@ -18,6 +17,10 @@ use tokio::time::{sleep, timeout};
 const POLL: Duration = Duration::from_secs(30);
 /// How often it is asked at most, however much is missing.
 const SOONEST: Duration = Duration::from_secs(1);
+
+/// What is said of pods that are of another node.
+const STRANGERS: &str =
+    "the kubelet answers with pods of another node, which are left out: is kubernetes.node_name right?";
 
 /// Keeps what the kubelet knows of its pods, for good.
 pub(crate) struct Poller {
@@ -59,13 +62,15 @@ impl Poller {
         let figures = teller.figures().clone();
         Figures::count(&figures.lists);
         let answer = ask(&client, WHAT, "/pods", JSON).await?;
-        let pods: PodList = parse(WHAT, answer, &figures).await?;
+        let list = parse(WHAT, answer, self.store.kept(), &figures).await?;
+        teller.count_strangers(list.strangers, STRANGERS);
         let mut changes = Vec::new();
-        self.store.replace(pods.items, &mut changes);
+        self.store.replace(list.pods, &mut changes);
         figures.pods.store(self.store.len() as u64, Ordering::Relaxed);
         figures.refused.store(self.store.refused(), Ordering::Relaxed);
         teller.tell(changes);
         teller.set(Standing::InSync);
+        teller.rest();
         Ok(())
     }
 }

@@ -9,22 +9,48 @@
 //! * A pod is told of when all is known that decisions depend on, its topmost owner included: never with a part of it that
 //!   would have to be taken back.
 //! * Answers are untrusted in size: lines, bodies and the number of pods are bounded.
+//! * Without the feature `client`, which brings HTTP and TLS, there are the words alone in which sources tell.
 
 mod access;
+#[cfg(feature = "client")]
 mod api;
+#[cfg(feature = "client")]
 mod backoff;
+#[cfg(feature = "client")]
+mod client;
+#[cfg(feature = "client")]
 mod error;
+mod known;
+#[cfg(feature = "client")]
 mod kubelet;
+#[cfg(feature = "client")]
+mod list;
+#[cfg(feature = "client")]
 mod object;
+mod options;
+#[cfg(feature = "client")]
+mod owners;
+#[cfg(feature = "client")]
 mod read;
+#[cfg(feature = "client")]
 mod source;
 mod status;
+#[cfg(feature = "client")]
 mod store;
+#[cfg(feature = "client")]
 mod watch;
 
 pub use access::{Access, in_pod};
+#[cfg(feature = "client")]
 pub use error::Error;
-pub use object::{AnyObject, OwnerReference, PodList, PodObject, StatusObject, WatchEvent};
-pub use source::{Bell, Options, Pods, Source};
+pub use known::{Change, KnownPod};
+#[cfg(feature = "client")]
+pub use list::{Kept, PodList};
+#[cfg(feature = "client")]
+pub use object::{AnyObject, OwnerReference, PodObject, StatusObject, WatchEvent};
+pub use options::{Bell, Options, Source};
+#[cfg(feature = "client")]
+pub use source::Pods;
 pub use status::{Figures, Standing};
-pub use store::{Change, KnownPod, Owners, PodStore};
+#[cfg(feature = "client")]
+pub use store::{Owners, PodStore};

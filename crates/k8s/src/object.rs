@@ -14,15 +14,6 @@ pub struct PodObject {
     pub(crate) status: PodStatus,
 }
 
-/// A list of pods.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct PodList {
-    pub(crate) metadata: ListMetadata,
-    #[serde(deserialize_with = "nullable")]
-    pub(crate) items: Vec<PodObject>,
-}
-
 /// What every object has.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -119,13 +110,6 @@ pub enum WatchEvent {
     Bookmark(AnyObject),
     /// The watch has ended.
     Error(StatusObject),
-}
-
-impl PodList {
-    /// The pods.
-    pub fn into_pods(self) -> Vec<PodObject> {
-        self.items
-    }
 }
 
 impl Metadata {

@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use kube_client::Client;
 use kube_client::client::Body;
-use serde::de::DeserializeOwned;
+use serde::de::DeserializeSeed;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -27,6 +27,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pieces that wait to be parsed.
 const QUEUE: usize = 4;
+/// What is parsed at a time.
+const BUFFER: usize = 32 << 10;
 
 /// JSON as the API has it.
 pub(crate) const JSON: &str = "application/json";
@@ -78,18 +80,19 @@ async fn refusal(what: &'static str, answer: Response<Body>) -> Error {
     }
 }
 
-/// Parses a whole answer while it comes in, so that never more than some pieces of it are held.
-pub(crate) async fn parse<T: DeserializeOwned + Send + 'static>(
+/// Parses a whole answer while it comes in, so that never more than some pieces of it are held, and takes of it what is to be kept.
+pub(crate) async fn parse<T: Send + 'static>(
     what: &'static str,
     answer: Response<Body>,
+    kept: impl for<'de> DeserializeSeed<'de, Value = T> + Send + 'static,
     figures: &Figures,
 ) -> Result<T, Error> {
     let (sender, receiver) = mpsc::channel::<Result<Bytes, io::Error>>(QUEUE);
     let parser = tokio::task::spawn_blocking(move || {
-        serde_json::from_reader::<_, T>(io::BufReader::with_capacity(
-            32 << 10,
-            Pieces { receiver, left: Bytes::new() },
-        ))
+        let pieces = io::BufReader::with_capacity(BUFFER, Pieces { receiver, left: Bytes::new() });
+        let mut document = serde_json::Deserializer::from_reader(pieces);
+        let parsed = kept.deserialize(&mut document)?;
+        document.end().map(|()| parsed)
     });
     let broken = send_pieces(what, answer.into_body(), &sender, figures).await.err();
     drop(sender);

@@ -1,13 +1,14 @@
 //! A source of pods, on a thread of its own.
 
 use crate::Error;
-use crate::access::Access;
+use crate::known::Change;
 use crate::kubelet::Poller;
+use crate::options::{Bell, Options, Source};
 use crate::status::{Figures, Standing};
-use crate::store::Change;
 use crate::watch::Watcher;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -16,39 +17,6 @@ use tokio::sync::Notify;
 const TROUBLE_INTERVAL: Duration = Duration::from_secs(60);
 /// Threads that wait for names to be resolved and parse lists.
 const BLOCKING_THREADS: usize = 2;
-
-/// Who is asked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Source {
-    /// The API server: one watch.
-    Api,
-    /// The node's kubelet.
-    Kubelet,
-}
-
-/// What is asked for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Options {
-    /// Who is asked, …
-    pub source: Source,
-    /// … and how it is reached.
-    pub access: Access,
-    /// The node whose pods are asked for.
-    pub node: String,
-    /// Annotations that are kept.
-    pub annotations: Vec<&'static str>,
-}
-
-/// What says that a pod was met which is not known, so that a source that does not watch asks again.
-#[derive(Clone, Debug, Default)]
-pub struct Bell(Arc<Notify>);
-
-impl Bell {
-    /// Says it. However often it is said, the source asks once a second at most.
-    pub fn ring(&self) {
-        self.0.notify_one();
-    }
-}
 
 /// A source that is being asked. It ends when this is dropped.
 #[derive(Debug)]
@@ -59,11 +27,13 @@ pub struct Pods {
 }
 
 impl Pods {
-    /// Begins to ask. `tell` hears of all changes, in their order, on the source's thread.
+    /// Begins to ask. `tell` hears of all changes, in their order, on the source's thread. There, too, `rest` is called when a list has
+    /// been read, which took much that has been freed since.
     pub fn start(
         options: Options,
         bell: Bell,
         tell: impl FnMut(Vec<Change>) + Send + 'static,
+        rest: fn(),
     ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -72,7 +42,7 @@ impl Pods {
         let (figures, end) = (Arc::new(Figures::default()), Arc::new(Notify::new()));
         let (of_thread, ended) = (figures.clone(), end.clone());
         let thread = Builder::new().name("tg-kubernetes".into()).spawn(move || {
-            let mut teller = Teller::new(Box::new(tell), of_thread);
+            let mut teller = Teller::new(Box::new(tell), rest, of_thread);
             runtime.block_on(async {
                 tokio::select! {
                     () = ended.notified() => {}
@@ -112,15 +82,18 @@ async fn ask(options: Options, teller: &mut Teller, asked: &Notify) {
 /// Tells of what has been learnt, and of trouble.
 pub(crate) struct Teller {
     tell: Box<dyn FnMut(Vec<Change>) + Send>,
+    rest: fn(),
     figures: Arc<Figures>,
     standing: Standing,
     /// What was last said to be wrong, and when.
     said: Option<(String, Instant)>,
+    /// It was said that pods of other nodes are sent.
+    strangers_said: bool,
 }
 
 impl Teller {
-    fn new(tell: Box<dyn FnMut(Vec<Change>) + Send>, figures: Arc<Figures>) -> Self {
-        Self { tell, figures, standing: Standing::Starting, said: None }
+    fn new(tell: Box<dyn FnMut(Vec<Change>) + Send>, rest: fn(), figures: Arc<Figures>) -> Self {
+        Self { tell, rest, figures, standing: Standing::Starting, said: None, strangers_said: false }
     }
 
     pub(crate) fn figures(&self) -> &Arc<Figures> {
@@ -133,6 +106,21 @@ impl Teller {
         }
     }
 
+    /// A list has been read, and what it took has been freed.
+    pub(crate) fn rest(&self) {
+        (self.rest)();
+    }
+
+    /// So many pods of other nodes were sent, and dropped; what is to be said of it, once.
+    pub(crate) fn count_strangers(&mut self, strangers: u64, say: &str) {
+        if strangers > 0 {
+            self.figures.strangers.fetch_add(strangers, Ordering::Relaxed);
+            if !std::mem::replace(&mut self.strangers_said, true) {
+                tracing::warn!(strangers, "{say}");
+            }
+        }
+    }
+
     /// The source stands so from now on.
     pub(crate) fn set(&mut self, standing: Standing) {
         self.figures.set(standing);
@@ -142,7 +130,7 @@ impl Teller {
         let before = std::mem::replace(&mut self.standing, standing);
         if standing == Standing::InSync {
             self.said = None;
-            let pods = self.figures.pods.load(std::sync::atomic::Ordering::Relaxed);
+            let pods = self.figures.pods.load(Ordering::Relaxed);
             if before == Standing::Starting {
                 tracing::info!(pods, "the pods of this node are known");
             } else {

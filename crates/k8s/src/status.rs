@@ -1,6 +1,6 @@
 //! How a source stands, for all who want to know.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -46,6 +46,8 @@ pub struct Figures {
     pub pods: AtomicU64,
     /// Pods beyond the most that are held.
     pub refused: AtomicU64,
+    /// Pods of other nodes, which nobody has asked for: each time that one was sent.
+    pub strangers: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -57,9 +59,10 @@ struct State {
     since: Option<SystemTime>,
 }
 
+#[cfg(feature = "client")]
 impl Figures {
     pub(crate) fn count(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
 
     pub(crate) fn set(&self, standing: Standing) {
@@ -77,7 +80,9 @@ impl Figures {
         Self::count(&self.failures);
         self.state.lock().unwrap_or_else(PoisonError::into_inner).failure = Some(failure);
     }
+}
 
+impl Figures {
     /// How it stands now, and since when.
     pub fn standing(&self) -> (Standing, Option<SystemTime>) {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

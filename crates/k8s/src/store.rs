@@ -1,52 +1,16 @@
 //! The pods of this node as they are known: what a source has read goes in, what has changed comes out.
 
-use crate::object::{OwnerReference, PodObject};
-use crate::status::Standing;
+use crate::known::{Change, KnownPod};
+use crate::list::{Kept, MIRROR};
+use crate::object::PodObject;
+use crate::owners::{Answer, Wanted, Workloads, may_have_owner, workload};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::mem;
 use std::sync::Arc;
 use telegen_model::{ContainerId, Pod, PodDetails, Workload, WorkloadKind};
 
 /// Pods that are held at most. A node has some hundred; the kubelet's own limit is 110 unless it is raised.
 const MAX_PODS: usize = 16_384;
-/// On a pod that the API server shows for one that the kubelet has from a file: cgroups carry the hash of that file.
-const MIRROR: &str = "kubernetes.io/config.mirror";
-
-/// A pod of this node, with all that decisions depend on.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct KnownPod {
-    /// What is known of it; its uid is the one that control groups carry.
-    pub pod: Arc<Pod>,
-    /// The names of its containers by their ids: initial and ephemeral ones too, and no sandbox.
-    pub containers: Box<[(ContainerId, Arc<str>)]>,
-}
-
-impl KnownPod {
-    /// The name of one of its containers.
-    pub fn container(&self, id: &ContainerId) -> Option<&Arc<str>> {
-        self.containers.iter().find(|(known, _)| known == id).map(|(_, name)| name)
-    }
-}
-
-/// What is otherwise than it was.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Change {
-    /// A pod that is new, or is not what it was.
-    Here(Arc<KnownPod>),
-    /// The pod with this uid, as control groups carry it, is not on this node any more.
-    Gone(Box<str>),
-    /// The source stands otherwise.
-    Standing(Standing),
-}
-
-/// An owner that is not known yet.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Wanted {
-    pub(crate) namespace: Box<str>,
-    pub(crate) owner: OwnerReference,
-}
-
 /// Whether owners of owners can be asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owners {
@@ -59,14 +23,11 @@ pub enum Owners {
 /// The pods of one node.
 #[derive(Debug)]
 pub struct PodStore {
-    node: Box<str>,
-    /// Annotations that are kept.
-    annotations: Vec<Box<str>>,
+    kept: Kept,
     owners: Owners,
     /// By the uid that the object has.
     pods: HashMap<Box<str>, Held>,
-    /// By the uid of the ReplicaSet or Job.
-    workloads: HashMap<Box<str>, Resolved>,
+    workloads: Workloads,
     refused: u64,
 }
 
@@ -80,24 +41,21 @@ struct Held {
     told: Option<Arc<KnownPod>>,
 }
 
-#[derive(Debug)]
-enum Resolved {
-    Wanted(Wanted),
-    Asked,
-    Known(Workload),
-}
-
 impl PodStore {
     /// Knows nothing yet of the pods of this node.
     pub fn new(node: &str, annotations: &[&str], owners: Owners) -> Self {
         Self {
-            node: node.into(),
-            annotations: annotations.iter().map(|&name| name.into()).collect(),
+            kept: Kept::new(node, annotations),
             owners,
             pods: HashMap::new(),
-            workloads: HashMap::new(),
+            workloads: Workloads::default(),
             refused: 0,
         }
+    }
+
+    /// What it keeps of lists.
+    pub fn kept(&self) -> Kept {
+        self.kept.clone()
     }
 
     /// How many pods are known.
@@ -119,7 +77,7 @@ impl PodStore {
     pub fn replace(&mut self, objects: Vec<PodObject>, out: &mut Vec<Change>) {
         let uids: HashSet<Box<str>> = objects
             .iter()
-            .filter(|object| object.spec.node_name == self.node)
+            .filter(|object| self.kept.is_ours(object))
             .map(|object| object.metadata.uid.clone())
             .collect();
         let gone: Vec<Box<str>> = self.pods.keys().filter(|uid| !uids.contains(*uid)).cloned().collect();
@@ -135,14 +93,12 @@ impl PodStore {
     /// A pod is new, or has changed.
     pub fn put(&mut self, mut object: PodObject, out: &mut Vec<Change>) {
         let uid = object.metadata.uid.clone();
-        if object.spec.node_name != self.node || uid.is_empty() {
+        if !self.kept.is_ours(&object) || uid.is_empty() {
             // A server that does not select, or a pod that has not been bound yet.
             self.remove(&uid, out);
             return;
         }
-        let kept = |name: &str| name == MIRROR || self.annotations.iter().any(|wanted| **wanted == *name);
-        object.metadata.annotations.retain(|name, _| kept(name));
-        object.metadata.resource_version = Box::default();
+        self.kept.slim(&mut object);
         let owner = object.metadata.controller().map(|owner| owner.uid.clone());
         let full = self.pods.len() >= MAX_PODS;
         match self.pods.entry(uid.clone()) {
@@ -169,34 +125,37 @@ impl PodStore {
 
     /// Owners that are to be asked for, each once.
     pub(crate) fn take_wanted(&mut self) -> Vec<Wanted> {
-        let mut wanted = Vec::new();
-        for resolved in self.workloads.values_mut() {
-            if matches!(resolved, Resolved::Wanted(_))
-                && let Resolved::Wanted(one) = mem::replace(resolved, Resolved::Asked)
-            {
-                wanted.push(one);
-            }
-        }
-        wanted
+        self.workloads.take_wanted()
     }
 
-    /// An owner has been asked for, and what manages it is this; nothing, if it is there for itself.
-    pub(crate) fn resolve(&mut self, wanted: Wanted, manager: Option<OwnerReference>, out: &mut Vec<Change>) {
+    /// So many at most of the owners that may not be asked for, to try whether that is still so.
+    pub(crate) fn withheld(&mut self, most: usize) -> Vec<Wanted> {
+        self.workloads.withheld(most)
+    }
+
+    /// An owner was asked for; whether it might not be asked for before, and may be now.
+    pub(crate) fn resolve(&mut self, wanted: Wanted, answer: Answer, out: &mut Vec<Change>) -> bool {
+        let granted = answer != Answer::Withheld && self.workloads.is_withheld(&wanted);
         let uid = wanted.owner.uid.clone();
-        let top = manager.unwrap_or(wanted.owner);
-        self.workloads.insert(uid.clone(), Resolved::Known(workload(&top)));
+        let again = granted.then(|| wanted.clone());
+        let top = self.workloads.answered(wanted, answer);
+        if let Some(again) = again {
+            self.workloads.want_again(&again);
+        }
         let of_owner = |held: &Held| held.owner.as_ref() == Some(&uid);
         let pods: Vec<Box<str>> =
             self.pods.iter().filter(|(_, held)| of_owner(held)).map(|(uid, _)| uid.clone()).collect();
         for pod in pods {
             self.tell(&pod, out);
+            self.tell_workload(&pod, &top, out);
         }
         self.forget_workloads();
+        granted
     }
 
     /// An owner could not be asked for: it still is to be.
     pub(crate) fn postpone(&mut self, wanted: Wanted) {
-        self.workloads.insert(wanted.owner.uid.clone(), Resolved::Wanted(wanted));
+        self.workloads.postpone(wanted);
     }
 
     fn remove(&mut self, uid: &str, out: &mut Vec<Change>) {
@@ -214,17 +173,14 @@ impl PodStore {
             None => None,
             Some(owner) if &*owner.kind == "Node" => None,
             Some(owner) if self.owners == Owners::Asked && may_have_owner(owner) => {
-                let wanted = || Wanted { namespace: metadata.namespace.clone(), owner: owner.clone() };
-                match self.workloads.entry(owner.uid.clone()).or_insert_with(|| Resolved::Wanted(wanted())) {
-                    Resolved::Known(workload) => Some(workload.clone()),
-                    Resolved::Wanted(_) | Resolved::Asked => return,
-                }
+                let Some(workload) = self.workloads.of(&metadata.namespace, owner) else { return };
+                Some(workload)
             }
             Some(owner) => Some(workload(owner)),
         };
         let workload =
             top.unwrap_or_else(|| Workload { kind: WorkloadKind::Pod, name: metadata.name.clone() });
-        let known = known(object, workload, &self.annotations);
+        let known = known(object, workload, self.kept.annotations());
         let Some(held) = self.pods.get_mut(uid) else { return };
         held.object = None;
         match &held.told {
@@ -241,28 +197,25 @@ impl PodStore {
         }
     }
 
+    /// Tells of a pod that has been told of that it is there for something else than was thought.
+    fn tell_workload(&mut self, uid: &str, workload: &Workload, out: &mut Vec<Change>) {
+        let Some(told) = self.pods.get_mut(uid).and_then(|held| held.told.as_mut()) else { return };
+        let Some(details) = told.pod.details.as_ref().filter(|details| details.workload != *workload) else {
+            return;
+        };
+        let details = PodDetails { workload: workload.clone(), ..details.clone() };
+        let pod = Arc::new(Pod { details: Some(details), ..(*told.pod).clone() });
+        *told = Arc::new(KnownPod { pod, containers: told.containers.clone() });
+        out.push(Change::Here(told.clone()));
+    }
+
     /// Forgets owners that no pod names any more, once they are many.
     fn forget_workloads(&mut self) {
         if self.workloads.len() > 2 * self.pods.len() + 16 {
             let named: HashSet<&str> = self.pods.values().filter_map(|held| held.owner.as_deref()).collect();
-            // One that is being asked for would be asked for again.
-            self.workloads
-                .retain(|uid, resolved| matches!(resolved, Resolved::Asked) || named.contains(&**uid));
+            self.workloads.keep(&named);
         }
     }
-}
-
-/// Whether something that owns pods is owned by something else in turn: what Kubernetes' own controllers make.
-fn may_have_owner(owner: &OwnerReference) -> bool {
-    match &*owner.kind {
-        "ReplicaSet" => owner.api_version.starts_with("apps/"),
-        "Job" => owner.api_version.starts_with("batch/"),
-        _ => false,
-    }
-}
-
-fn workload(owner: &OwnerReference) -> Workload {
-    Workload { kind: WorkloadKind::new(&owner.kind), name: owner.name.clone() }
 }
 
 fn known(object: &PodObject, workload: Workload, annotations: &[Box<str>]) -> KnownPod {
@@ -301,6 +254,7 @@ fn known(object: &PodObject, workload: Workload, annotations: &[Box<str>]) -> Kn
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::OwnerReference;
 
     fn pod(name: &str, kind: &str, owner: &str) -> PodObject {
         let version = if kind == "Job" { "batch/v1" } else { "apps/v1" };
@@ -313,8 +267,8 @@ mod tests {
         .unwrap()
     }
 
-    fn manager(kind: &str, name: &str) -> Option<OwnerReference> {
-        Some(OwnerReference { kind: kind.into(), name: name.into(), ..OwnerReference::default() })
+    fn manager(kind: &str, name: &str) -> Answer {
+        Answer::Manager(OwnerReference { kind: kind.into(), name: name.into(), ..OwnerReference::default() })
     }
 
     fn told(changes: &[Change]) -> Vec<(String, String)> {
@@ -358,8 +312,33 @@ mod tests {
         let wanted = store.take_wanted().remove(0);
         store.postpone(wanted);
         let wanted = store.take_wanted().remove(0);
-        store.resolve(wanted, None, &mut out);
+        store.resolve(wanted, Answer::Nobody, &mut out);
         assert_eq!(told(&out), [("a".into(), "Job once".into())]);
+    }
+
+    #[test]
+    fn an_owner_that_may_not_be_asked_for_stands_for_itself_until_it_may() {
+        let mut store = PodStore::new("n", &[], Owners::Asked);
+        let mut out = Vec::new();
+        for (pod_name, owner) in [("a", "web-1"), ("b", "web-2")] {
+            store.put(pod(pod_name, "ReplicaSet", owner), &mut out);
+        }
+        for wanted in store.take_wanted() {
+            assert!(!store.resolve(wanted, Answer::Withheld, &mut out));
+        }
+        let told_of = |uid: &str, workload: &str| (uid.to_owned(), workload.to_owned());
+        assert_eq!(told(&out), [told_of("a", "ReplicaSet web-1"), told_of("b", "ReplicaSet web-2")]);
+        out.clear();
+        let tried = store.withheld(9).remove(0);
+        assert!(!store.resolve(tried.clone(), Answer::Withheld, &mut out) && out.is_empty());
+        assert!(store.resolve(tried, manager("Deployment", "web"), &mut out));
+        for wanted in store.take_wanted() {
+            assert!(!store.resolve(wanted, manager("Deployment", "web"), &mut out));
+        }
+        assert_eq!(told(&out), [told_of("a", "Deployment web"), told_of("b", "Deployment web")]);
+        out.clear();
+        store.put(pod("a", "ReplicaSet", "web-1"), &mut out);
+        assert!(out.is_empty() && store.withheld(9).is_empty());
     }
 
     #[test]

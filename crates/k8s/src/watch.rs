@@ -5,12 +5,15 @@ use crate::access::Access;
 use crate::api::{list, manager, of_node};
 use crate::backoff::{Backoff, random};
 use crate::object::WatchEvent;
+use crate::owners::{Answer, Wanted};
 use crate::read::{JSON, Lines, ask};
 use crate::source::Teller;
 use crate::status::{Figures, Standing};
 use crate::store::{Owners, PodStore};
 use futures_util::{StreamExt, stream};
 use kube_client::Client;
+use std::collections::BTreeSet;
+use std::mem;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -26,22 +29,35 @@ const OWNERS_AT_A_TIME: usize = 2;
 const DOUBT: u32 = 3;
 /// A watch that has lasted so long was a good one.
 const GOOD: Duration = Duration::from_secs(5);
+/// Owners that may not be asked for are tried again when a watch begins, but no sooner than this, …
+const TRY_AGAIN: Duration = Duration::from_secs(20);
+/// … and so many at most.
+const TRIED: usize = 16;
+/// What is said of pods that are of other nodes.
+const STRANGERS: &str = "the API server, or what stands before it, does not select by spec.nodeName: it sends the pods of all nodes, of \
+                         which those of this one are kept";
 
 /// Keeps what is known of the pods of a node as it is, for good.
 pub(crate) struct Watcher {
     access: Access,
-    node: String,
     client: Option<Client>,
     store: PodStore,
     /// What the watch goes on from; `None`: all is to be listed.
     version: Option<Box<str>>,
     refusals: u32,
+    /// A list was read since the last watch.
+    listed: bool,
+    /// Kinds of owners that may not be asked for, which was said.
+    withheld: BTreeSet<&'static str>,
+    /// Since when they were not tried.
+    tried: Instant,
 }
 
 impl Watcher {
     pub(crate) fn new(access: Access, node: String, annotations: &[&str]) -> Self {
         let store = PodStore::new(&node, annotations, Owners::Asked);
-        Self { access, node, client: None, store, version: None, refusals: 0 }
+        let (withheld, tried) = (BTreeSet::new(), Instant::now());
+        Self { access, client: None, store, version: None, refusals: 0, listed: false, withheld, tried }
     }
 
     pub(crate) async fn run(mut self, teller: &mut Teller) {
@@ -82,19 +98,31 @@ impl Watcher {
 
     /// Lists if need be, and watches until that ends.
     async fn follow(&mut self, teller: &mut Teller) -> Result<(), Error> {
-        let client = match &self.client {
+        let mut client = self.client().await?;
+        if self.version.is_none() {
+            let list = list(&client, &self.store.kept(), teller.figures()).await?;
+            teller.count_strangers(list.strangers, STRANGERS);
+            let mut changes = Vec::new();
+            self.store.replace(list.pods, &mut changes);
+            teller.tell(changes);
+            self.version = Some(list.metadata.resource_version);
+            self.listed = true;
+        }
+        self.try_withheld(&client, teller).await?;
+        self.resolve(&client, teller).await?;
+        if self.listed {
+            // A connection keeps the room that an answer needed. One of its own costs the watch a handshake.
+            self.client = None;
+            client = self.client().await?;
+        }
+        self.watch(&client, teller).await
+    }
+
+    async fn client(&mut self) -> Result<Client, Error> {
+        Ok(match &self.client {
             Some(client) => client.clone(),
             None => self.client.insert(self.access.client().await?).clone(),
-        };
-        if self.version.is_none() {
-            let (pods, version) = list(&client, &self.node, teller.figures()).await?;
-            let mut changes = Vec::new();
-            self.store.replace(pods, &mut changes);
-            teller.tell(changes);
-            self.version = Some(version);
-        }
-        self.resolve(&client, teller).await?;
-        self.watch(&client, teller).await
+        })
     }
 
     async fn watch(&mut self, client: &Client, teller: &mut Teller) -> Result<(), Error> {
@@ -102,13 +130,16 @@ impl Watcher {
         let seconds = WATCH_SECONDS + (random() * WATCH_SECONDS as f64 / 2.0) as u64;
         let path = format!(
             "/api/v1/pods?watch=1&{}&resourceVersion={version}&allowWatchBookmarks=true&timeoutSeconds={seconds}",
-            of_node(&self.node)
+            of_node(self.store.kept().node())
         );
         Figures::count(&teller.figures().watches);
         let answer = ask(client, WATCHING, &path, JSON).await?;
         self.refusals = 0;
         self.note_size(teller);
         teller.set(Standing::InSync);
+        if mem::take(&mut self.listed) {
+            teller.rest();
+        }
         let mut lines = Lines::new(WATCHING, answer);
         loop {
             let line = timeout(QUIET, lines.next(teller.figures())).await;
@@ -126,6 +157,7 @@ impl Watcher {
         let mut changes = Vec::new();
         let version = match event {
             WatchEvent::Added(pod) | WatchEvent::Modified(pod) => {
+                teller.count_strangers(u64::from(!self.store.kept().is_ours(&pod)), STRANGERS);
                 let version = pod.metadata.resource_version.clone();
                 self.store.put(*pod, &mut changes);
                 version
@@ -156,11 +188,30 @@ impl Watcher {
     /// Asks for the owners that pods wait for.
     async fn resolve(&mut self, client: &Client, teller: &mut Teller) -> Result<(), Error> {
         let wanted = self.store.take_wanted();
-        if wanted.is_empty() {
+        self.ask_for(wanted, client, teller).await
+    }
+
+    /// Tries whether owners that might not be asked for may be by now.
+    async fn try_withheld(&mut self, client: &Client, teller: &mut Teller) -> Result<(), Error> {
+        if self.tried.elapsed() < TRY_AGAIN {
+            return Ok(());
+        }
+        self.tried = Instant::now();
+        let tried = self.store.withheld(TRIED);
+        self.ask_for(tried, client, teller).await
+    }
+
+    async fn ask_for(
+        &mut self,
+        owners: Vec<Wanted>,
+        client: &Client,
+        teller: &mut Teller,
+    ) -> Result<(), Error> {
+        if owners.is_empty() {
             return Ok(());
         }
         let figures = teller.figures().clone();
-        let mut answers = stream::iter(wanted)
+        let mut answers = stream::iter(owners)
             .map(|wanted| {
                 let figures = &figures;
                 async move {
@@ -171,19 +222,40 @@ impl Watcher {
             .buffer_unordered(OWNERS_AT_A_TIME);
         let mut failed = None;
         while let Some((wanted, answer)) = answers.next().await {
-            match answer {
-                Ok(manager) => {
-                    let mut changes = Vec::new();
-                    self.store.resolve(wanted, manager, &mut changes);
-                    teller.tell(changes);
+            let resource = wanted.resource();
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(error @ Error::Refused { status: 403, .. }) => {
+                    self.say_withheld(resource, &error);
+                    Answer::Withheld
                 }
                 Err(error) => {
                     self.store.postpone(wanted);
                     failed = Some(error);
+                    continue;
                 }
+            };
+            let mut changes = Vec::new();
+            if self.store.resolve(wanted, answer, &mut changes) && self.withheld.remove(resource) {
+                tracing::info!(
+                    "{resource} may be asked for now: workloads of pods are shown as what these are of"
+                );
             }
+            teller.tell(changes);
         }
         failed.map_or(Ok(()), Err)
+    }
+
+    fn say_withheld(&mut self, resource: &'static str, error: &Error) {
+        if self.withheld.insert(resource) {
+            tracing::warn!(
+                %error,
+                "workloads of pods are shown as {resource}, and rules on what is above these do not match, until they may be asked for"
+            );
+        } else {
+            tracing::debug!(%error, "an owner may not be asked for");
+        }
+        self.tried = Instant::now();
     }
 
     fn note_size(&self, teller: &Teller) {

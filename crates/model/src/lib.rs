@@ -20,6 +20,7 @@ mod kernel;
 mod pod;
 mod process;
 mod profile;
+mod space_state;
 mod target;
 
 pub use container::{Container, ContainerId};
@@ -34,4 +35,5 @@ pub use profile::{
     Function, FunctionId, LabelSet, LabelSetId, LabelValue, Line, Location, LocationId, LocationKind,
     Mapping, MappingId, Profile, ProfileBuilder, ProfileKind, Sample, StackId,
 };
+pub use space_state::SpaceState;
 pub use target::{ControlGroup, TargetNumber};

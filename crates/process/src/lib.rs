@@ -14,6 +14,7 @@ mod jit_dump_file;
 mod mapped_file;
 mod mappings;
 mod maps;
+mod maps_query;
 mod memory_file;
 mod memory_limit;
 mod perf_map_file;

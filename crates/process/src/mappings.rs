@@ -32,12 +32,23 @@ impl Mappings {
     /// mapping has gone, but not when some have only been added.
     pub fn update(&mut self, mut now: Vec<Mapping>) -> Delta {
         now.sort_unstable_by_key(|mapping| mapping.start);
-        let delta = Delta { added: missing(&now, &self.sorted), removed: missing(&self.sorted, &now) };
+        let delta = self.compare(&now);
+        self.set(now, &delta);
+        delta
+    }
+
+    /// What would change if this, ascending, were what is mapped now.
+    pub fn compare(&self, now: &[Mapping]) -> Delta {
+        Delta { added: missing(now, &self.sorted), removed: missing(&self.sorted, now) }
+    }
+
+    /// Takes over what is mapped now, ascending, and what comparing it has brought.
+    pub fn set(&mut self, now: Vec<Mapping>, delta: &Delta) {
+        debug_assert!(now.is_sorted_by_key(|mapping| mapping.start));
         if !delta.removed.is_empty() {
             self.epoch = self.epoch.wrapping_add(1);
         }
         self.sorted = now;
-        delta
     }
 
     /// A number that is another one whenever an address may mean something else.

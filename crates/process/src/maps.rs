@@ -1,5 +1,7 @@
 //! `/proc/PID/maps`, as proc_pid_maps(5) describes it.
 
+use std::borrow::Cow;
+
 /// Mappings that are taken from one process at the most; the kernel's own default limit is 65,530.
 pub const MAX_MAPPINGS: usize = 262_144;
 /// Bytes of names that are taken from one process at the most. Each of its mappings may have a path of 4 KiB.
@@ -49,6 +51,10 @@ pub struct ParsedMaps {
     pub malformed: usize,
     /// Executable mappings that were left out for being too many, or for having too long names all together.
     pub surplus: usize,
+    /// Bytes of code, as the kernel counts it (`exec_vm`): what is executable and cannot be written.
+    pub code_bytes: u64,
+    /// Mappings that were looked at: lines, or answers of the kernel.
+    pub looked_at: usize,
 }
 
 /// Takes the executable mappings out of the text of `/proc/PID/maps`.
@@ -113,14 +119,24 @@ impl MapsParser {
         if line.is_empty() {
             return;
         }
+        self.parsed.looked_at += 1;
         match parse_line(line) {
-            Line::Executable(mapping) => self.add(mapping),
+            Line::Executable(mapping, access) => self.add(mapping, access),
             Line::Other => {}
             Line::Malformed => self.parsed.malformed += 1,
         }
     }
 
-    fn add(&mut self, mapping: Mapping) {
+    /// Takes an executable mapping that the kernel has told in another way.
+    pub(crate) fn answer(&mut self, mapping: Mapping, access: Access) {
+        self.parsed.looked_at += 1;
+        self.add(mapping, access);
+    }
+
+    fn add(&mut self, mapping: Mapping, access: Access) {
+        if access == Access::ReadOnly && mapping.start <= LAST_USER_ADDRESS {
+            self.parsed.code_bytes += mapping.end - mapping.start;
+        }
         let name_bytes = self.name_bytes + mapping.backing.name().map_or(0, str::len);
         if self.parsed.mappings.len() >= MAX_MAPPINGS || name_bytes > MAX_NAME_BYTES {
             self.parsed.surplus += 1;
@@ -142,8 +158,18 @@ impl Backing {
     }
 }
 
+/// Whether what is executable can be written too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Access {
+    ReadOnly,
+    Writable,
+}
+
+/// The page of vsyscalls, which is in no address space, stands above.
+const LAST_USER_ADDRESS: u64 = i64::MAX as u64;
+
 enum Line {
-    Executable(Mapping),
+    Executable(Mapping, Access),
     Other,
     Malformed,
 }
@@ -161,7 +187,9 @@ fn parse_line(line: &[u8]) -> Line {
     }
     let (Some(offset), Some(device), Some(inode)) = (next(), next(), next()) else { return Line::Malformed };
     let name = fields.next().unwrap_or_default();
-    parse_executable_line(range, offset, device, inode, name).map_or(Line::Malformed, Line::Executable)
+    let access = if permissions.as_bytes()[1] == b'w' { Access::Writable } else { Access::ReadOnly };
+    parse_executable_line(range, offset, device, inode, name)
+        .map_or(Line::Malformed, |mapping| Line::Executable(mapping, access))
 }
 
 fn parse_executable_line(
@@ -180,13 +208,17 @@ fn parse_executable_line(
     if start >= end {
         return None;
     }
-    let name = name.trim_ascii_start();
-    let backing = match name.first() {
+    let name = unescape(name.trim_ascii_start());
+    Some(Mapping { start, end, offset, backing: backing(&name, device, inode) })
+}
+
+/// What a name, as it is in the kernel, device and inode say.
+pub(crate) fn backing(name: &[u8], device: (u32, u32), inode: u64) -> Backing {
+    match name.first() {
         None => Backing::Anonymous,
         Some(b'/') => file(name, device, inode),
         Some(_) => Backing::Named(String::from_utf8_lossy(name).into()),
-    };
-    Some(Mapping { start, end, offset, backing })
+    }
 }
 
 fn file(name: &[u8], device: (u32, u32), inode: u64) -> Backing {
@@ -194,11 +226,14 @@ fn file(name: &[u8], device: (u32, u32), inode: u64) -> Backing {
         Some(name) => (name, true),
         None => (name, false),
     };
-    Backing::File { path: String::from_utf8_lossy(&unescape(name)).into(), deleted, device, inode }
+    Backing::File { path: String::from_utf8_lossy(name).into(), deleted, device, inode }
 }
 
 /// The kernel writes a newline in a path as `\012`, and nothing else in a special way.
-fn unescape(name: &[u8]) -> Vec<u8> {
+fn unescape(name: &[u8]) -> Cow<'_, [u8]> {
+    if !name.contains(&b'\\') {
+        return Cow::Borrowed(name);
+    }
     let mut plain = Vec::with_capacity(name.len());
     let mut rest = name;
     while let Some((&byte, behind)) = rest.split_first() {
@@ -210,7 +245,7 @@ fn unescape(name: &[u8]) -> Vec<u8> {
             rest = behind;
         }
     }
-    plain
+    Cow::Owned(plain)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! /proc, or a directory that looks like it.
 
 use crate::cgroup::{parse_container, parse_container_in};
-use crate::{Error, MapsParser, ParsedMaps, Stat, Status};
+use crate::{Error, MapsParser, ParsedMaps, Stat, Status, maps_query};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -147,7 +147,11 @@ impl ProcFs {
     /// `None` if the file is empty.
     fn read_maps(&self, pid: Pid, path: &Path) -> Result<Option<ParsedMaps>, Error> {
         let failed = |source| Error::of_read(pid, path.into(), source);
-        let mut file = File::open(path).map_err(failed)?.take(MAX_MAPS_BYTES);
+        let file = File::open(path).map_err(failed)?;
+        if let Some(parsed) = maps_query::executable(&file) {
+            return Ok(Some(parsed));
+        }
+        let mut file = file.take(MAX_MAPS_BYTES);
         let mut parser = MapsParser::default();
         let mut piece = vec![0; MAPS_PIECE_BYTES];
         let mut is_empty = true;

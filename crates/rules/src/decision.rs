@@ -180,6 +180,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_a_pid_rule_chooses_by_pid() {
+        let by_pid = Decision::profile(Reason::Pid { key: Key::Pids, index: 1 });
+        let by_name = Decision::profile(Reason::Included { key: Key::ProcessNames, index: 1 });
+        assert!(by_pid.is_by_pid() && !by_name.is_by_pid());
+        assert!(by_name.is_profile() && !Decision::skip(Reason::NotIncluded).is_profile());
+        assert!(!Decision::UNKNOWN.is_profile() && !Decision::UNKNOWN.is_by_pid());
+    }
+
+    #[test]
     fn every_decision_survives_its_bits() {
         let mut reasons = vec![
             Reason::KernelThread,

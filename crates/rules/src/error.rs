@@ -44,7 +44,8 @@ impl RuleError {
         match self {
             Self::Entry { target, key, index, .. } => (target.path(*key), Some(*index)),
             Self::Name { place, .. } => (format!("targets[{place}].name"), None),
-            Self::TooManyTargets { .. } => ("targets".into(), None),
+            // The first that is one too many.
+            Self::TooManyTargets { .. } => (format!("targets[{}].name", TargetId::MOST_NAMED), None),
         }
     }
 
@@ -62,7 +63,7 @@ impl RuleError {
             }
             Self::Name { name, message, .. } => format!("bad name of a target {name:?}: {message}"),
             Self::TooManyTargets { count } => {
-                format!("there may be {} targets, but these are {count}", TargetId::MOST_NAMED)
+                format!("there may be {} named targets, but these are {count}", TargetId::MOST_NAMED)
             }
         }
     }

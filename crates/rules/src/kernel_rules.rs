@@ -1,8 +1,9 @@
 //! What the kernel side can decide by itself.
 //!
 //! At exec the kernel knows the names and the executable of a process, and nothing of containers, pods and whose pid
-//! was named. It may start sampling by these alone where that can never contradict what [`RuleSet::decide`] comes to
-//! later, whatever else it learns. So it is given a list of simple patterns, and only ever says yes or nothing.
+//! was named. It may answer by these alone where that can never contradict what [`RuleSet::decide`] comes to later,
+//! whatever else it learns. So it is given a list of simple patterns; it says yes where one surely selects, no where these
+//! patterns are all that could select, and nothing otherwise.
 
 mod containers;
 mod translate;
@@ -78,6 +79,7 @@ impl KernelRule {
 pub struct KernelRules {
     rules: Vec<KernelRule>,
     knows_exclusions: bool,
+    knows_inclusions: bool,
 }
 
 impl KernelRules {
@@ -93,6 +95,11 @@ impl KernelRules {
     /// [`RuleSet::container_target`].
     pub fn knows_exclusions(&self) -> bool {
         self.knows_exclusions
+    }
+
+    /// Whether nothing can select a process that these rules do not: only then does [`KernelRules::no`] say anything.
+    pub fn knows_inclusions(&self) -> bool {
+        self.knows_inclusions
     }
 
     /// Whether an exclusion matches a process: then no control group says yes of it either.
@@ -130,13 +137,21 @@ impl KernelRules {
         }
         None
     }
+
+    /// Whether a process is surely no target. The specification of the kernel side, to be asked about the same processes as
+    /// [`KernelRules::yes`]; a no holds as long as these rules do.
+    pub fn no(&self, names: &[&[u8]], path: &[u8]) -> bool {
+        self.knows_inclusions && !self.excludes(names, path) && self.yes(names, path).is_none()
+    }
 }
 
 impl RuleSet {
     /// What the kernel side can decide by itself of these rules; nothing if that is too much for it.
     pub fn kernel_rules(&self) -> KernelRules {
         match translate::translate(self) {
-            Some(rules) if rules.len() <= KernelRules::MOST => KernelRules { rules, knows_exclusions: true },
+            Some((rules, knows_inclusions)) if rules.len() <= KernelRules::MOST => {
+                KernelRules { rules, knows_exclusions: true, knows_inclusions }
+            }
             _ => KernelRules::default(),
         }
     }

@@ -11,12 +11,13 @@ pub struct TargetId(u8);
 impl TargetId {
     /// The target of the flat keys, which is tried last.
     pub const DEFAULT: Self = Self(u8::MAX);
-    /// Named targets that there may be.
-    pub const MOST_NAMED: usize = u8::MAX as usize;
+    /// Named targets that there may be: with that of the flat keys they are 255, as many as there are numbers beside 0 for
+    /// the kernel side to tell them apart.
+    pub const MOST_NAMED: usize = u8::MAX as usize - 1;
 
     /// The named target at a place of the list; `None` beyond [`TargetId::MOST_NAMED`].
     pub fn named(place: usize) -> Option<Self> {
-        u8::try_from(place).ok().filter(|&place| place != u8::MAX).map(Self)
+        u8::try_from(place).ok().filter(|&place| usize::from(place) < Self::MOST_NAMED).map(Self)
     }
 
     /// The place in the list of named targets; `None` for the flat keys' own.
@@ -71,7 +72,7 @@ mod tests {
 
     #[test]
     fn the_last_number_is_that_of_the_flat_keys() {
-        assert_eq!(TargetId::named(254).map(TargetId::number), Some(254));
+        assert_eq!(TargetId::named(253).map(TargetId::number), Some(253));
         assert_eq!(TargetId::named(TargetId::MOST_NAMED), None);
         assert_eq!(TargetId::DEFAULT.place(), None);
         assert_eq!(TargetId::DEFAULT.path(Key::Pids), "target_pids");

@@ -128,6 +128,11 @@ pub enum Operation {
         /// What is known of it.
         facts: Arc<ProcessFacts>,
     },
+    /// A program image that has just been started is no target, and the kernel side knows it already.
+    LeftOut {
+        /// Which one.
+        token: Token,
+    },
     /// A target is one no more: it has exited, runs another program, or does not match any more.
     End {
         /// Which program image.

@@ -16,7 +16,7 @@ pub struct TargetSettings {
     pub clock_hz: u32,
 }
 
-/// Gives each target of the rules in force a number. A number keeps its meaning while samples with it may be under way: those of
+/// Gives each target of the rules in force a number of its own. A number keeps its meaning while samples with it may be under way: those of
 /// the rules before are not given away yet.
 #[derive(Debug)]
 pub(crate) struct TargetNumbers {
@@ -53,10 +53,9 @@ impl TargetNumbers {
             let mut current = self.current.iter().map(|&(_, number)| number);
             let known = current.find(|&number| self.meaning(number) == Some(target));
             let number = known.unwrap_or_else(|| {
-                // Rather a few samples that are under way with another's name than two targets with one number, which
-                // only happens where there are more targets than numbers.
+                // Rather a few samples that are under way with another's name than two targets with one number.
                 let number = self.free.pop_front().or_else(|| left.pop_front());
-                let number = number.unwrap_or(TargetNumber(u8::MAX));
+                let number = number.expect("rules have no more targets than there are numbers");
                 self.meanings[usize::from(number.0)] = Some(target.clone());
                 named.push((number, target.clone()));
                 number
@@ -79,6 +78,9 @@ impl TargetNumbers {
         self.meanings[usize::from(number.0)].as_ref()
     }
 }
+
+// Those that are named, and that of the flat keys.
+const _: () = assert!(TargetId::MOST_NAMED < u8::MAX as usize);
 
 #[cfg(test)]
 mod tests {
@@ -126,11 +128,14 @@ mod tests {
     fn however_many_change_at_a_time_each_has_a_number_of_its_own() {
         let mut numbers = TargetNumbers::new();
         for round in 0..5 {
-            let targets: Vec<_> = (0..255).map(|place| target(&format!("{round}-{place}"), 99)).collect();
-            let named = numbers.assign(&listed(&targets));
+            let targets: Vec<_> =
+                (0..TargetId::MOST_NAMED).map(|place| target(&format!("{round}-{place}"), 99)).collect();
+            let default = (TargetId::DEFAULT, target("default", 19 + round));
+            let targets = [listed(&targets), vec![default]].concat();
+            let named = numbers.assign(&targets);
             assert_eq!(named.len(), targets.len());
-            let given: BTreeSet<u8> = (0..254).map(|place| numbers.number(id(place)).0).collect();
-            assert!(given.len() == 254 && !given.contains(&0), "{given:?}");
+            let given: BTreeSet<u8> = targets.iter().map(|&(id, _)| numbers.number(id).0).collect();
+            assert!(given.len() == 255 && !given.contains(&0), "{given:?}");
             for (number, meaning) in named {
                 assert_eq!(numbers.meaning(number), Some(&meaning), "{number:?} means one and no other");
             }
@@ -142,13 +147,13 @@ mod tests {
         let mut numbers = TargetNumbers::new();
         let mut targets: Vec<_> = (0..254).map(|place| target(&place.to_string(), 99)).collect();
         numbers.assign(&listed(&targets));
-        let of_last = numbers.number(id(253));
-        for (nth, changed) in targets[..253].iter_mut().enumerate() {
+        let (of_first, of_last) = (numbers.number(id(0)), numbers.number(id(253)));
+        for (nth, changed) in targets[1..253].iter_mut().enumerate() {
             *changed = target(&format!("other-{nth}"), 99);
         }
-        assert_eq!(numbers.assign(&listed(&targets)).len(), 253);
-        assert_eq!(numbers.number(id(253)), of_last);
-        assert!((0..253).all(|place| numbers.number(id(place)) != of_last));
+        assert_eq!(numbers.assign(&listed(&targets)).len(), 252);
+        assert_eq!((numbers.number(id(0)), numbers.number(id(253))), (of_first, of_last));
+        assert!((1..253).all(|place| ![of_first, of_last].contains(&numbers.number(id(place)))));
         // None has been lost or doubled on the way.
         let free: BTreeSet<u8> = numbers.free.iter().map(|number| number.0).collect();
         assert_eq!((free.len(), numbers.free.len()), (1, 1));

@@ -95,9 +95,18 @@ impl Cache {
     /// A separate debug file of a file has been found: answers that were given without it are dropped.
     pub(crate) fn debug_file_found(&mut self, file: &FileId) {
         for half in [&mut self.young, &mut self.old] {
-            half.drop_answers_without_debug_file(file);
+            if half.files.get(file).is_some_and(|held| !held.with_debug_file) {
+                half.drop_answers(file);
+            }
         }
         self.young.file(file).with_debug_file = true;
+    }
+
+    /// Drops all answers of a file.
+    pub(crate) fn forget(&mut self, file: &FileId) {
+        for half in [&mut self.young, &mut self.old] {
+            half.drop_answers(file);
+        }
     }
 
     /// Drops the old half; the young one becomes the old.
@@ -179,10 +188,8 @@ impl Half {
     }
 
     /// Frames and strings, which others may share, stay until the half is dropped.
-    fn drop_answers_without_debug_file(&mut self, file: &FileId) {
-        if self.files.get(file).is_some_and(|held| !held.with_debug_file)
-            && let Some(held) = self.files.remove(file)
-        {
+    fn drop_answers(&mut self, file: &FileId) {
+        if let Some(held) = self.files.remove(file) {
             self.places -= held.places.len();
             self.file_bytes -= FILE_BYTES + held.bytes();
         }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use telegen_model::BuildId;
 use telegen_process::Root;
 
 /// The separate debug files of one binary: where they are to be sought, then what was found.
@@ -30,10 +31,26 @@ enum State {
 }
 
 /// What was found.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Separate {
     /// What was split off when the binary was stripped.
-    pub(crate) main: Option<DebugFile>,
+    pub(crate) main: Option<Arc<DebugFile>>,
+    /// What several debug files have in common, of which this is one.
+    pub(crate) supplementary: Option<Arc<DebugFile>>,
+    /// What is not on this machine.
+    pub(crate) lacking: Lacking,
+}
+
+/// What is not on this machine.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Lacking {
+    /// Nothing that could be asked for.
+    #[default]
+    Nothing,
+    /// What was split off. It may have symbols to tell.
+    Main { id: BuildId, symbols_tell: bool },
+    /// What that has in common with others.
+    Supplementary { id: BuildId },
 }
 
 /// An open debug file.
@@ -65,6 +82,25 @@ impl DebugFiles {
                 separate
             }
         }
+    }
+
+    /// Replaces what was found before if `complete` has found more; whether it has.
+    pub(crate) fn complete(&self, complete: impl FnOnce(&Separate) -> Option<Separate>) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let State::Sought(separate) = &*state else { return false };
+        if separate.lacking == Lacking::Nothing {
+            return false;
+        }
+        let Some(completed) = complete(separate) else { return false };
+        *state = State::Sought(Arc::new(completed));
+        true
+    }
+}
+
+impl Separate {
+    /// What tells the files from others.
+    pub(crate) fn identities(&self) -> [Option<(u64, u64)>; 2] {
+        [&self.main, &self.supplementary].map(|file| file.as_ref().map(|file| file.identity))
     }
 }
 

@@ -3,8 +3,10 @@
 use crate::dwarf::{DebugFrame, DebugInfo, Limits, SplitFiles};
 use crate::elf::Elf;
 use crate::go::GoTable;
+use crate::mini_debug_info::MiniDebugInfo;
 use crate::{Error, Failure};
 use std::collections::VecDeque;
+use std::fs::File;
 use telegen_model::FileId;
 
 /// Files that are remembered, most of which have no debug information.
@@ -13,6 +15,19 @@ const MAX_FILES: usize = 512;
 const FILE_BYTES: usize = 256;
 /// Lookups in a file that may take too long before its debug information is left alone.
 const MAX_COSTLY_LOOKUPS: u32 = 3;
+
+/// Device and inode of a separate debug file, and of what it has in common with others.
+type Identities = [Option<(u64, u64)>; 2];
+
+/// Where the debug information of a file is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DebugSource<'a> {
+    /// The file itself, or its separate debug file.
+    pub(crate) elf: &'a Elf<'a>,
+    pub(crate) supplementary: Option<&'a Elf<'a>>,
+    /// Of what is not the file itself.
+    pub(crate) separate: Identities,
+}
 
 /// The debug information of files, those used last in the back.
 #[derive(Debug)]
@@ -28,8 +43,10 @@ pub(crate) struct Kept {
     info: Option<DebugInfo>,
     /// Go's table, once it has been looked for.
     go: Option<Option<GoTable>>,
-    /// Which file that is in.
-    read_from: Option<(u64, u64)>,
+    /// Which files that is in.
+    read_from: Identities,
+    /// Symbols that the file carries along, compressed; the outer `None` if nobody has looked yet.
+    mini: Option<Option<MiniDebugInfo>>,
     costly_lookups: u32,
     /// What has been counted of this file already.
     counted: Vec<Failure>,
@@ -40,24 +57,23 @@ impl DebugInfos {
         Self { budget_bytes, limits, files: VecDeque::new() }
     }
 
-    /// What is known of a file; if nothing is, its debug information is read. That is in `elf`, which is the file itself
-    /// or, if it is `separate`, one with that device and inode.
-    pub(crate) fn open(
-        &mut self,
-        id: &FileId,
-        elf: &Elf<'_>,
-        separate: Option<(u64, u64)>,
-    ) -> (&mut Kept, Option<Failure>) {
+    /// What is known of a file; if nothing is, its debug information is read.
+    pub(crate) fn open(&mut self, id: &FileId, source: DebugSource<'_>) -> (&mut Kept, Option<Failure>) {
         let mut failure = None;
         let held = self.files.iter().position(|(held, _)| held == id).and_then(|at| self.files.remove(at));
         let kept = match held {
-            Some((_, kept)) if kept.read_from == separate => kept,
+            Some((_, kept)) if kept.read_from == source.separate => kept,
             _ => {
-                let info = DebugInfo::read(elf, self.limits).unwrap_or_else(|error| {
+                let mut info = DebugInfo::read(source.elf, self.limits).unwrap_or_else(|error| {
                     failure = Some(Failure::of_debug_info(&error));
                     None
                 });
-                Kept { info, read_from: separate, ..Kept::default() }
+                if let (Some(info), Some(elf)) = (&mut info, source.supplementary)
+                    && let Err(error) = info.add_supplementary(elf, self.limits)
+                {
+                    failure = Some(Failure::of_debug_info(&error));
+                }
+                Kept { info, read_from: source.separate, ..Kept::default() }
             }
         };
         if self.files.len() >= MAX_FILES {
@@ -97,7 +113,7 @@ impl DebugInfos {
 
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        let held = |(_, kept): &(FileId, Kept)| FILE_BYTES + kept.info.as_ref().map_or(0, DebugInfo::bytes);
+        let held = |(_, kept): &(FileId, Kept)| FILE_BYTES + kept.bytes();
         self.files.iter().map(held).sum()
     }
 }
@@ -106,13 +122,13 @@ impl Kept {
     /// The functions at each of some ascending addresses, and what has kept it from knowing more.
     pub(crate) fn frames(
         &mut self,
-        elf: &Elf<'_>,
+        source: DebugSource<'_>,
         addresses: &[u64],
         limits: Limits,
         split_files: Option<&dyn SplitFiles>,
     ) -> (Vec<Vec<DebugFrame>>, Option<Failure>) {
         let Some(info) = &mut self.info else { return (vec![Vec::new(); addresses.len()], None) };
-        let (frames, error) = info.frames(elf, addresses, limits, split_files);
+        let (frames, error) = info.frames(source.elf, source.supplementary, addresses, limits, split_files);
         if matches!(error, Some(Error::TooCostly)) {
             self.costly_lookups += 1;
             if self.costly_lookups >= MAX_COSTLY_LOOKUPS {
@@ -155,6 +171,27 @@ impl Kept {
             frames[at] = found;
         }
         failure.or(error.as_ref().map(Failure::of_debug_info))
+    }
+
+    /// The symbols that the file carries along, as an ELF file, and what has kept them from being read.
+    pub(crate) fn mini_debug_info(
+        &mut self,
+        elf: &Elf<'_>,
+        limits: Limits,
+    ) -> (Option<&File>, Option<Failure>) {
+        let mut failure = None;
+        let mini = self.mini.get_or_insert_with(|| {
+            MiniDebugInfo::read(elf, limits.inflated_bytes).unwrap_or_else(|error| {
+                failure = Some(Failure::of_symbols(&error));
+                None
+            })
+        });
+        (mini.as_ref().map(|mini| &mini.file), failure)
+    }
+
+    fn bytes(&self) -> usize {
+        let mini = self.mini.as_ref().and_then(|mini| mini.as_ref()).map_or(0, |mini| mini.bytes);
+        self.info.as_ref().map_or(0, DebugInfo::bytes) + mini
     }
 
     /// Whether this is the first time that the file fails in this way.

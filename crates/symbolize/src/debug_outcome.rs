@@ -8,6 +8,8 @@ pub enum DebugOutcome {
     FoundInTarget,
     /// It is, and was found on this machine.
     FoundOnHost,
+    /// It is, and came from a server.
+    FoundOnServer,
     /// It is that of another build.
     WrongBuildId,
     /// The binary has no build id, and the file is not the one that its checksum was taken of.
@@ -30,9 +32,10 @@ pub enum DebugOutcome {
 
 impl DebugOutcome {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::FoundInTarget,
         Self::FoundOnHost,
+        Self::FoundOnServer,
         Self::WrongBuildId,
         Self::WrongChecksum,
         Self::ChecksumTooCostly,
@@ -49,6 +52,7 @@ impl DebugOutcome {
         match self {
             Self::FoundInTarget => "found_in_target",
             Self::FoundOnHost => "found_on_host",
+            Self::FoundOnServer => "found_on_server",
             Self::WrongBuildId => "wrong_build_id",
             Self::WrongChecksum => "wrong_checksum",
             Self::ChecksumTooCostly => "checksum_too_costly",

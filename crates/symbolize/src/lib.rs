@@ -10,11 +10,9 @@
 //! * Files are hostile: every offset and size in them is checked, every count is bounded, so is the time spent on one
 //!   file, and what is damaged gives fewer names, never a panic.
 //! * An address without a symbol is still a place: `[module+0xoffset]`.
-//!
-//! Debuginfod and compressed symbol tables (`.gnu_debugdata`) are not read. Each is another source of what `dwarf` and
-//! `symbols` give.
 
 mod alias;
+mod alt_link;
 pub mod build_id;
 mod cache;
 mod debug_checksum;
@@ -22,7 +20,9 @@ mod debug_files;
 mod debug_infos;
 mod debug_link;
 mod debug_outcome;
+mod debug_paths;
 mod debug_search;
+mod debug_server;
 mod demangle;
 mod dwarf;
 mod elf;
@@ -33,14 +33,17 @@ mod jitdump_code;
 mod jitdump_lines;
 mod kernel;
 mod kernel_live;
+mod mini_debug_info;
 mod perf_map;
 mod place;
 mod symbolizer;
 mod symbols;
 
+pub use alt_link::AltLink;
 pub use debug_files::DebugFiles;
 pub use debug_link::DebugLink;
 pub use debug_outcome::DebugOutcome;
+pub use debug_server::DebugServer;
 pub use demangle::demangle;
 pub use dwarf::SplitFiles;
 pub use elf::{Segment, executable_segments};

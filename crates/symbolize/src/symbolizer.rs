@@ -1,13 +1,13 @@
 //! The symbolizer: from places in files to the functions there.
 
 use crate::cache::Cache;
-use crate::debug_files::Separate;
-use crate::debug_infos::DebugInfos;
+use crate::debug_files::{DebugFile, Separate};
+use crate::debug_infos::{DebugInfos, DebugSource};
 use crate::debug_search::DebugSearch;
 use crate::demangle::demangle;
 use crate::dwarf::{DebugFrame, Limits, SplitFiles};
 use crate::elf::Elf;
-use crate::{DebugFiles, DebugOutcome, Failure, Place, SourceFrame, symbols};
+use crate::{DebugFiles, DebugOutcome, DebugServer, Failure, Place, SourceFrame, symbols};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::fs::File;
@@ -85,17 +85,21 @@ const MAX_BATCH: usize = 4096;
 impl Symbolizer {
     /// A symbolizer within a budget. For separate debug files it looks below the roots of processes only.
     pub fn new(budget: Budget) -> Self {
-        Self::with_host(budget, None)
+        Self::with_debug_files(budget, None, None)
     }
 
-    /// A symbolizer that also looks for separate debug files below the root of the host.
-    pub fn with_host(budget: Budget, host: Option<Arc<Root>>) -> Self {
+    /// A symbolizer that also looks for separate debug files below the root of the host, and then asks a server.
+    pub fn with_debug_files(
+        budget: Budget,
+        host: Option<Arc<Root>>,
+        server: Option<Arc<dyn DebugServer>>,
+    ) -> Self {
         let debug_info_bytes = usize::try_from(budget.debug_info_bytes).unwrap_or(usize::MAX);
         let limits = Limits { inflated_bytes: debug_info_bytes / 2, effort: budget.effort };
         Self {
             cache: Cache::new(budget.cache_bytes),
             debug_infos: DebugInfos::new(debug_info_bytes, limits),
-            search: DebugSearch::new(host),
+            search: DebugSearch::new(host, server),
             failures: HashMap::default(),
             hits: 0,
             misses: 0,
@@ -118,6 +122,9 @@ impl Symbolizer {
         debug_files: &DebugFiles,
         offsets: &[FileOffset],
     ) -> Vec<Arc<Place>> {
+        if self.search.complete(debug_files) {
+            self.cache.forget(source.id);
+        }
         let mut found: Vec<Option<Arc<Place>>> = Vec::with_capacity(offsets.len());
         let mut wanted = Vec::new();
         for &offset in offsets {
@@ -198,22 +205,36 @@ impl Symbolizer {
 
         let mut failures = Vec::new();
         let limits = self.debug_infos.limits();
-        let debug_file = separate.main.as_ref().and_then(|file| Some((Elf::read(&file.file).ok()?, file)));
-        let (debug_elf, identity) = match &debug_file {
-            Some((debug_elf, file)) => {
-                self.cache.debug_file_found(source.id);
-                (debug_elf, Some(file.identity))
-            }
-            None => (elf, None),
+        let (debug_elf, supplementary) = (read(&separate.main), read(&separate.supplementary));
+        if debug_elf.is_some() {
+            self.cache.debug_file_found(source.id);
+        }
+        let debug_source = DebugSource {
+            elf: debug_elf.as_ref().unwrap_or(elf),
+            supplementary: supplementary.as_ref(),
+            separate: separate.identities(),
         };
-        let (kept, failure) = self.debug_infos.open(source.id, debug_elf, identity);
+        let (kept, failure) = self.debug_infos.open(source.id, debug_source);
         failures.extend(failure);
-        let (mut frames, failure) = kept.frames(debug_elf, &addresses, limits, source.split_files);
+        let (mut frames, failure) = kept.frames(debug_source, &addresses, limits, source.split_files);
         failures.extend(failure);
         failures.extend(kept.fill_from_go_table(elf, &addresses, &mut frames, limits));
-        let with_symbols: Vec<&Elf<'_>> =
-            [elf].into_iter().chain(debug_file.as_ref().map(|(debug_elf, _)| debug_elf)).collect();
-        let symbols = find_symbols(&with_symbols, &addresses, &frames, &mut failures);
+        let mut with_symbols: Vec<&Elf<'_>> = [elf].into_iter().chain(&debug_elf).collect();
+        let open = open_addresses(&addresses, &frames);
+        let mini = match open.is_empty() || with_symbols.iter().any(|elf| elf.has_symbol_table()) {
+            true => None,
+            false => {
+                let (file, failure) = kept.mini_debug_info(elf, limits);
+                failures.extend(failure);
+                file.map(Elf::read)
+            }
+        };
+        match &mini {
+            Some(Ok(mini)) => with_symbols.push(mini),
+            Some(Err(error)) => failures.push(Failure::of_symbols(error)),
+            None => {}
+        }
+        let symbols = find_symbols(&with_symbols, &addresses, &open, &mut failures);
         failures.retain(|&failure| kept.is_new(failure));
         self.debug_infos.shrink();
         failures.into_iter().for_each(|failure| self.count(failure));
@@ -254,26 +275,35 @@ impl Symbolizer {
     }
 }
 
-/// The symbols at addresses, where the debug information leaves something to be asked.
-fn find_symbols(
-    elves: &[&Elf<'_>],
-    addresses: &[u64],
-    frames: &[Vec<DebugFrame>],
-    failures: &mut Vec<Failure>,
-) -> Vec<Option<String>> {
+/// The headers of a debug file, which were in order when it was found.
+fn read(file: &Option<Arc<DebugFile>>) -> Option<Elf<'_>> {
+    Elf::read(&file.as_ref()?.file).ok()
+}
+
+/// Numbers of the addresses at which the debug information leaves something to be asked.
+fn open_addresses(addresses: &[u64], frames: &[Vec<DebugFrame>]) -> Vec<usize> {
     let is_open = |frames: &[DebugFrame]| match frames.last().and_then(|frame| frame.function.as_ref()) {
         Some(function) => !function.has_linkage_name,
         None => true,
     };
-    let open: Vec<usize> = (0..addresses.len()).filter(|&at| is_open(&frames[at])).collect();
-    let wanted: Vec<u64> = open.iter().map(|&at| addresses[at]).collect();
+    (0..addresses.len()).filter(|&at| is_open(&frames[at])).collect()
+}
+
+/// The symbols at those of the addresses.
+fn find_symbols(
+    elves: &[&Elf<'_>],
+    addresses: &[u64],
+    open: &[usize],
+    failures: &mut Vec<Failure>,
+) -> Vec<Option<String>> {
     let mut names = vec![None; addresses.len()];
-    if wanted.is_empty() {
+    if open.is_empty() {
         return names;
     }
+    let wanted: Vec<u64> = open.iter().map(|&at| addresses[at]).collect();
     let (found, failure) = symbols::find(elves, &wanted);
     failures.extend(failure);
-    for (at, name) in open.into_iter().zip(found) {
+    for (&at, name) in open.iter().zip(found) {
         names[at] = name;
     }
     names

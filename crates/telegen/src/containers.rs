@@ -9,7 +9,19 @@ use telegen_process::ProcFs;
 /// The containers of the processes of one scan. Processes in the same control groups are in the same container, so /proc is
 /// asked once for all of them.
 #[derive(Default)]
-pub(crate) struct Containers(HashMap<ControlGroupSet, Option<Arc<Container>>>);
+pub(crate) struct Containers {
+    known: HashMap<ControlGroupSet, Option<Arc<Container>>>,
+    lookups: Lookups,
+}
+
+/// How often it was asked where a process runs.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Lookups {
+    /// Known from another process.
+    pub(crate) hits: u64,
+    /// Read from /proc.
+    pub(crate) misses: u64,
+}
 
 impl Containers {
     /// The container of a process, `before` if it is the same as before, or has gone before it could be asked.
@@ -21,12 +33,19 @@ impl Containers {
         if scanned.facts.kernel_thread {
             return None;
         }
-        if let Some(known) = self.0.get(&scanned.cgroups) {
+        if let Some(known) = self.known.get(&scanned.cgroups) {
+            self.lookups.hits += 1;
             return known.clone();
         }
+        self.lookups.misses += 1;
         let container = container_of(scanned.facts.key.id.pid, before);
-        self.0.insert(scanned.cgroups, container.clone());
+        self.known.insert(scanned.cgroups, container.clone());
         container
+    }
+
+    /// How often it was asked.
+    pub(crate) fn lookups(&self) -> Lookups {
+        self.lookups
     }
 }
 

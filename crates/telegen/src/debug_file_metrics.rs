@@ -6,6 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use telegen_debuginfod::DebugInfod;
 use telegen_symbolize::DebugOutcome;
 
 /// Gauges and counters of separate debug files.
@@ -13,6 +14,11 @@ use telegen_symbolize::DebugOutcome;
 pub(crate) struct DebugFileMetrics {
     open: Gauge,
     outcomes: Family<Outcome, Counter>,
+    requests: Family<Outcome, Counter>,
+    hits: Counter,
+    received_bytes: Counter,
+    dropped: Counter,
+    held_bytes: Gauge,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -28,6 +34,34 @@ impl DebugFileMetrics {
             "Files that were looked at as the separate debug file of a binary, by what came of it",
             self.outcomes.clone(),
         );
+        profiler.register(
+            "debuginfod_requests",
+            "Requests for a debug file to one debuginfod server, by what came of it",
+            self.requests.clone(),
+        );
+        profiler.register(
+            "debuginfod_hits",
+            "Debug files of debuginfod servers that were kept when they were asked for",
+            self.hits.clone(),
+        );
+        profiler.register(
+            "debuginfod_received_bytes",
+            "Bytes that debuginfod servers have sent",
+            self.received_bytes.clone(),
+        );
+        profiler.register(
+            "debuginfod_dropped",
+            "Debug files that were not asked for because too many others were waited for",
+            self.dropped.clone(),
+        );
+        profiler.register(
+            "debuginfod_cache_bytes",
+            "Bytes of debug files that are kept of debuginfod servers",
+            self.held_bytes.clone(),
+        );
+        for outcome in telegen_debuginfod::Outcome::ALL {
+            set(&self.requests.get_or_create(&Outcome { outcome: outcome.name() }), 0);
+        }
         for outcome in DebugOutcome::ALL {
             self.set_outcome(outcome.name(), 0);
         }
@@ -36,6 +70,19 @@ impl DebugFileMetrics {
     /// Takes over how many are open.
     pub(crate) fn set_open(&self, count: usize) {
         self.open.set(count as i64);
+    }
+
+    /// Takes over what came of asking servers.
+    pub(crate) fn set_server(&self, debuginfod: &DebugInfod) {
+        let figures = debuginfod.figures();
+        for outcome in telegen_debuginfod::Outcome::ALL {
+            let counter = self.requests.get_or_create(&Outcome { outcome: outcome.name() });
+            set(&counter, figures.outcome(outcome));
+        }
+        set(&self.hits, figures.hits());
+        set(&self.received_bytes, figures.received_bytes());
+        set(&self.dropped, figures.dropped());
+        self.held_bytes.set(i64::try_from(debuginfod.held_bytes()).unwrap_or(i64::MAX));
     }
 
     /// Takes over how many files had an outcome.

@@ -18,6 +18,7 @@ pub(crate) struct KubernetesMetrics {
     events: Counter,
     received: Counter,
     refused: Counter,
+    strangers: Counter,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -51,6 +52,11 @@ impl KubernetesMetrics {
             self.received.clone(),
         );
         profiler.register("kubernetes_pods_refused", "Pods that there was no room for", self.refused.clone());
+        profiler.register(
+            "kubernetes_pods_of_other_nodes",
+            "Pods of other nodes that were sent and dropped: the source does not select by node",
+            self.strangers.clone(),
+        );
         for request in ["list", "watch", "owner"] {
             drop(self.requests.get_or_create(&Asked { request }));
         }
@@ -69,6 +75,7 @@ impl KubernetesMetrics {
         follow(&self.events, &figures.events);
         follow(&self.received, &figures.bytes);
         follow(&self.refused, &figures.refused);
+        follow(&self.strangers, &figures.strangers);
     }
 }
 

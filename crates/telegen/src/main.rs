@@ -2,6 +2,7 @@
 
 mod access_metrics;
 mod agent;
+mod allocator;
 mod cli;
 mod command;
 mod containers;

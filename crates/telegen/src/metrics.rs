@@ -1,14 +1,17 @@
 //! What telegen says of itself, for scrapers.
 
+mod configuration;
+mod samples;
+mod selection;
+
 use crate::access_metrics::AccessMetrics;
 use crate::debug_file_metrics::DebugFileMetrics;
 use crate::kubernetes_metrics::KubernetesMetrics;
 use crate::limit_metrics::LimitMetrics;
-use crate::output::shown;
 use crate::process_metrics::ProcessMetrics;
 use crate::unwind_metrics::UnwindMetrics;
 use crate::watch_metrics::WatchMetrics;
-use foldhash::fast::FixedState;
+use configuration::ConfigurationMetrics;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -17,32 +20,17 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use std::hash::BuildHasher;
+use samples::SampleMetrics;
+pub(crate) use samples::SampleOutcome;
+pub(crate) use selection::Filtered;
+use selection::SelectionMetrics;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use telegen_bpf::Counters;
-use telegen_config::Config;
-use telegen_model::ProfileKind;
 
 /// Upper bounds of the buckets of the decision latency: 50 µs to 1 s.
 const LATENCY_BUCKETS: [f64; 13] =
     [50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 100e-3, 500e-3, 1.0];
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct FilterLabel {
-    filter: &'static str,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct TypeLabel {
-    r#type: &'static str,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct SampleLabels {
-    r#type: &'static str,
-    outcome: &'static str,
-}
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct SinkLabels {
@@ -56,91 +44,25 @@ struct CacheLabel {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct TargetLabel {
-    target: String,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct OutcomeLabel {
-    outcome: &'static str,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct HashLabel {
-    hash: String,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct ReasonLabel {
     reason: &'static str,
-}
-
-/// What became of a sample.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum SampleOutcome {
-    /// It is in a profile that was handed over.
-    Exported,
-    /// It was in a profile that could not be handed over.
-    ExportFailed,
-    /// Its ring was full.
-    RingFull,
-    /// Its process was past its last thread's exit.
-    Exiting,
-    /// Its process could no longer be looked at when it was drained.
-    UnknownProcess,
-    /// The table of stacks was full.
-    StackTableFull,
-    /// Nothing is configured to take profiles.
-    NoSink,
-}
-
-impl SampleOutcome {
-    const ALL: [Self; 7] = [
-        Self::Exported,
-        Self::ExportFailed,
-        Self::RingFull,
-        Self::Exiting,
-        Self::UnknownProcess,
-        Self::StackTableFull,
-        Self::NoSink,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Exported => "exported",
-            Self::ExportFailed => "export_failed",
-            Self::RingFull => "ring_full",
-            Self::Exiting => "exiting",
-            Self::UnknownProcess => "unknown_process",
-            Self::StackTableFull => "stack_table_full",
-            Self::NoSink => "no_sink",
-        }
-    }
 }
 
 /// The metrics. Everything here may be called from any thread.
 pub(crate) struct Metrics {
     registry: Mutex<Registry>,
-    scanned: Family<FilterLabel, Gauge>,
-    matched: Family<FilterLabel, Gauge>,
-    targets: Family<TargetLabel, Gauge>,
-    cache_hits: Family<TypeLabel, Counter>,
-    cache_misses: Family<TypeLabel, Counter>,
-    samples: Family<SampleLabels, Counter>,
-    rejected: Counter,
-    undecided: Counter,
-    undelivered: Gauge,
+    selection: SelectionMetrics,
+    samples: SampleMetrics,
     pub(crate) decision_latency: Histogram,
+    pub(crate) kernel_decisions: Counter,
     map_bytes: Gauge,
     cache_bytes: Family<CacheLabel, Gauge>,
     exports: Family<SinkLabels, Counter>,
     events_lost: Counter,
     processes_refused: Counter,
     pub(crate) repaired: Counter,
-    stacks_flawed: Family<ReasonLabel, Counter>,
     symbol_failures: Family<ReasonLabel, Counter>,
     pub(crate) stale_decisions: Counter,
-    targets_refused: Counter,
     unopened_files: Counter,
     pub(crate) debug_files: DebugFileMetrics,
     pub(crate) unwind: UnwindMetrics,
@@ -148,9 +70,7 @@ pub(crate) struct Metrics {
     pub(crate) kubernetes: KubernetesMetrics,
     pub(crate) watches: WatchMetrics,
     pub(crate) access: AccessMetrics,
-    reloads: Family<OutcomeLabel, Counter>,
-    last_reload_successful: Gauge,
-    config_info: Family<HashLabel, Gauge>,
+    configuration: ConfigurationMetrics,
     process: ProcessMetrics,
 }
 
@@ -158,26 +78,18 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let metrics = Self {
             registry: Mutex::new(Registry::default()),
-            scanned: Family::default(),
-            matched: Family::default(),
-            targets: Family::default(),
-            cache_hits: Family::default(),
-            cache_misses: Family::default(),
-            samples: Family::default(),
-            rejected: Counter::default(),
-            undecided: Counter::default(),
-            undelivered: Gauge::default(),
+            selection: SelectionMetrics::default(),
+            samples: SampleMetrics::default(),
             decision_latency: Histogram::new(LATENCY_BUCKETS),
+            kernel_decisions: Counter::default(),
             map_bytes: Gauge::default(),
             cache_bytes: Family::default(),
             exports: Family::default(),
             events_lost: Counter::default(),
             processes_refused: Counter::default(),
             repaired: Counter::default(),
-            stacks_flawed: Family::default(),
             symbol_failures: Family::default(),
             stale_decisions: Counter::default(),
-            targets_refused: Counter::default(),
             unopened_files: Counter::default(),
             debug_files: DebugFileMetrics::default(),
             unwind: UnwindMetrics::default(),
@@ -185,9 +97,7 @@ impl Metrics {
             kubernetes: KubernetesMetrics::default(),
             watches: WatchMetrics::default(),
             access: AccessMetrics::default(),
-            reloads: Family::default(),
-            last_reload_successful: Gauge::default(),
-            config_info: Family::default(),
+            configuration: ConfigurationMetrics::default(),
             process: ProcessMetrics::default(),
         };
         let mut registry = Registry::default();
@@ -199,19 +109,11 @@ impl Metrics {
 
     /// Makes every promised series exist, at 0, from the start: a query for one that does not exist finds nothing.
     fn touch_all(&self) {
-        self.set_selection(Filtered::Yes, 0, 0);
-        self.set_selection(Filtered::No, 0, 0);
-        self.set_targets([("default".into(), 0)]);
-        for r#type in ["process", "container"] {
-            drop(self.cache_hits.get_or_create(&TypeLabel { r#type }));
-            drop(self.cache_misses.get_or_create(&TypeLabel { r#type }));
-        }
-        for outcome in SampleOutcome::ALL {
-            self.sample(outcome);
-        }
+        self.touch_selection();
+        self.touch_samples();
+        self.configuration.touch();
         for outcome in ["success", "failure"] {
             drop(self.exports.get_or_create(&SinkLabels { sink: "files", outcome }));
-            drop(self.reloads.get_or_create(&OutcomeLabel { outcome }));
         }
         for cache in ["stacks", "symbols", "kernel_symbols"] {
             self.set_cache_bytes(cache, 0);
@@ -225,44 +127,18 @@ impl Metrics {
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
         let profiler = registry.sub_registry_with_prefix("telegen_profiler");
-        profiler.register(
-            "processes_scanned",
-            "Live processes that rules are applied to",
-            self.scanned.clone(),
-        );
-        profiler.register("processes_matched", "Processes that are profiled", self.matched.clone());
-        profiler.register("targets", "Processes that are profiled, by target", self.targets.clone());
-        profiler.register(
-            "filter_cache_hits",
-            "Decisions that were answered from the table of decisions",
-            self.cache_hits.clone(),
-        );
-        profiler.register(
-            "filter_cache_misses",
-            "Decisions that had to be made from a process's facts",
-            self.cache_misses.clone(),
-        );
-        profiler.register("samples", "Samples of targets, by what became of them", self.samples.clone());
-        profiler.register(
-            "samples_rejected",
-            "Ticks on processes that are not targets",
-            self.rejected.clone(),
-        );
-        profiler.register(
-            "samples_undecided",
-            "Ticks on processes before it was known whether they are targets",
-            self.undecided.clone(),
-        );
-        profiler.register(
-            "samples_undelivered_estimate",
-            "Ticks that were due, from the time that CPUs were busy, and never came; 0 below 2 % of them",
-            self.undelivered.clone(),
-        );
+        self.selection.register(profiler);
+        self.samples.register(profiler);
         profiler.register_with_unit(
             "decision_latency",
-            "Time from a fork or exec to the decision in the kernel's table",
+            "Time from a fork or exec to the decision in the kernel's table, where user space decided",
             Unit::Seconds,
             self.decision_latency.clone(),
+        );
+        profiler.register(
+            "kernel_decisions",
+            "Forks and execs that the kernel side decided by itself, before the process ran",
+            self.kernel_decisions.clone(),
         );
         profiler.register_with_unit(
             "bpf_map",
@@ -297,11 +173,6 @@ impl Metrics {
             self.repaired.clone(),
         );
         profiler.register(
-            "stacks_incomplete",
-            "Samples whose stack ends early, by reason",
-            self.stacks_flawed.clone(),
-        );
-        profiler.register(
             "symbol_failures",
             "Files whose symbols could not be read in full, by reason",
             self.symbol_failures.clone(),
@@ -317,18 +188,7 @@ impl Metrics {
         self.kubernetes.register(profiler);
         self.watches.register(profiler);
         self.access.register(profiler);
-        profiler.register("config_reloads", "Configurations read, by how it went", self.reloads.clone());
-        profiler.register(
-            "config_last_reload_successful",
-            "Whether the last configuration read is the one in force",
-            self.last_reload_successful.clone(),
-        );
-        profiler.register("config_info", "The configuration in force", self.config_info.clone());
-        profiler.register(
-            "targets_refused",
-            "Processes that match but were refused because limits.max_targets was reached",
-            self.targets_refused.clone(),
-        );
+        self.configuration.register(profiler);
         profiler.register(
             "mapped_files_unopened",
             "Mapped files that could not be opened, and hence have no symbols",
@@ -338,40 +198,13 @@ impl Metrics {
 
     /// Takes over what the kernel side has counted.
     pub(crate) fn set_kernel(&self, counters: &Counters, map_bytes: u64) {
-        set(&self.rejected, counters.rejected);
-        set(&self.undecided, counters.undecided);
+        set(&self.samples.rejected, counters.rejected);
+        set(&self.samples.undecided, counters.undecided);
         set(&self.events_lost, counters.events_lost);
         set(&self.processes_refused, counters.processes_refused);
         set(&self.sample(SampleOutcome::RingFull), counters.ring_full);
         set(&self.sample(SampleOutcome::Exiting), counters.exiting);
         self.map_bytes.set(map_bytes as i64);
-    }
-
-    /// Takes over how many ticks were due and have not come.
-    pub(crate) fn set_undelivered(&self, count: u64) {
-        self.undelivered.set(count as i64);
-    }
-
-    /// Takes over how many processes there are, and how many of them are profiled.
-    pub(crate) fn set_selection(&self, filtered: Filtered, scanned: usize, matched: usize) {
-        let label = FilterLabel { filter: filtered.name() };
-        self.scanned.get_or_create(&label).set(scanned as i64);
-        self.matched.get_or_create(&label).set(matched as i64);
-    }
-
-    /// Takes over how many processes each target has. Targets that are no more are not shown any more.
-    pub(crate) fn set_targets(&self, counts: impl IntoIterator<Item = (Arc<str>, usize)>) {
-        self.targets.clear();
-        for (target, count) in counts {
-            let label = TargetLabel { target: shown(&target) };
-            self.targets.get_or_create(&label).set(count as i64);
-        }
-    }
-
-    /// Takes over how often a decision was at hand, and how often it had to be made.
-    pub(crate) fn set_filter_cache(&self, hits: u64, misses: u64) {
-        set(&self.cache_hits.get_or_create(&TypeLabel { r#type: "process" }), hits);
-        set(&self.cache_misses.get_or_create(&TypeLabel { r#type: "process" }), misses);
     }
 
     /// Takes over the size of a cache.
@@ -384,55 +217,15 @@ impl Metrics {
         set(&self.symbol_failures.get_or_create(&ReasonLabel { reason }), count);
     }
 
-    /// Takes over how many targets were refused because there were too many.
-    pub(crate) fn set_targets_refused(&self, count: u64) {
-        set(&self.targets_refused, count);
-    }
-
     /// Takes over how many mapped files could not be opened.
     pub(crate) fn set_unopened_files(&self, count: u64) {
         set(&self.unopened_files, count);
-    }
-
-    /// Takes over a count of samples that is kept elsewhere.
-    pub(crate) fn set_samples(&self, outcome: SampleOutcome, count: u64) {
-        set(&self.sample(outcome), count);
-    }
-
-    /// Counts samples whose stack ends early.
-    pub(crate) fn count_flawed_stacks(&self, reason: &'static str, count: u64) {
-        self.stacks_flawed.get_or_create(&ReasonLabel { reason }).inc_by(count);
-    }
-
-    /// Counts samples by what became of them.
-    pub(crate) fn count_samples(&self, outcome: SampleOutcome, count: u64) {
-        self.sample(outcome).inc_by(count);
-    }
-
-    /// Samples that were taken but did not get into a profile.
-    pub(crate) fn lost_in_user_space(&self) -> u64 {
-        self.sample(SampleOutcome::UnknownProcess).get() + self.sample(SampleOutcome::StackTableFull).get()
-    }
-
-    /// Takes over which configuration is in force, and counts how its loading went.
-    pub(crate) fn set_config(&self, config: &Config, result: Result<(), ()>) {
-        let outcome = if result.is_ok() { "success" } else { "failure" };
-        self.reloads.get_or_create(&OutcomeLabel { outcome }).inc();
-        self.last_reload_successful.set(i64::from(result.is_ok()));
-        let hash = FixedState::default().hash_one(config.show());
-        self.config_info.clear();
-        self.config_info.get_or_create(&HashLabel { hash: format!("{hash:016x}") }).set(1);
     }
 
     /// Counts a profile handed over to a sink, or not.
     pub(crate) fn count_export(&self, sink: &'static str, result: Result<(), ()>) {
         let outcome = if result.is_ok() { "success" } else { "failure" };
         self.exports.get_or_create(&SinkLabels { sink, outcome }).inc();
-    }
-
-    fn sample(&self, outcome: SampleOutcome) -> Counter {
-        let r#type = kind_name(ProfileKind::Cpu);
-        self.samples.get_or_create(&SampleLabels { r#type, outcome: outcome.name() }).clone()
     }
 
     /// All metrics in the OpenMetrics text format.
@@ -443,29 +236,6 @@ impl Metrics {
         // Writing to a string does not fail.
         let _ = encode(&mut text, &registry);
         text
-    }
-}
-
-/// Whether any rule narrows the selection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Filtered {
-    Yes,
-    No,
-}
-
-impl Filtered {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Yes => "enabled",
-            Self::No => "disabled",
-        }
-    }
-}
-
-fn kind_name(kind: ProfileKind) -> &'static str {
-    match kind {
-        ProfileKind::Cpu => "cpu",
-        _ => "other",
     }
 }
 
@@ -502,6 +272,7 @@ mod tests {
             "telegen_profiler_samples_rejected_total 7",
             "telegen_profiler_samples_undecided_total 3",
             "telegen_profiler_decision_latency_seconds_count 1",
+            "telegen_profiler_kernel_decisions_total 0",
             "telegen_profiler_targets{target=\"default\"} 12",
             "telegen_profiler_targets{target=\"pay\\\"ments\"} 3",
             "telegen_profiler_bpf_map_bytes 4096",

@@ -100,6 +100,11 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// How many of something there are, with the word for one of it or for several.
+pub(crate) fn counted(count: u64, one: &str, several: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { one } else { several })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,5 +125,14 @@ mod tests {
     #[test]
     fn digits_are_grouped() {
         assert_eq!([0, 999, 1000, 1234567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn one_is_not_several() {
+        let processes = |count| counted(count, "process", "processes");
+        assert_eq!(
+            [0, 1, 2, 1001].map(processes),
+            ["0 processes", "1 process", "2 processes", "1,001 processes"]
+        );
     }
 }

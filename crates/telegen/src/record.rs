@@ -4,7 +4,7 @@ use crate::command::{HeldCommand, passed_on, start_ticks};
 use crate::engine::{Engine, EngineOptions, HOUSEKEEPING_INTERVAL};
 use crate::failure::{Failure, Status};
 use crate::metrics::Metrics;
-use crate::output::{ProgressLine, grouped, print, say, shown};
+use crate::output::{ProgressLine, counted, grouped, print, say, shown};
 use crate::pods::PATIENCE;
 use crate::privileges::{self, Role};
 use crate::signals::Signals;
@@ -225,20 +225,20 @@ impl Recording {
         let counters = self.engine.counters();
         let of = of.map_or(String::new(), |of| format!(" of {:.0}", of.as_secs_f64()));
         self.progress.show(&format!(
-            "{:.0}{of} s · {} targets · {} samples · {} lost",
+            "{:.0}{of} s · {} · {} · {} lost",
             elapsed.as_secs_f64(),
-            self.engine.selection().counts().1,
-            grouped(counters.sampled),
+            counted(self.engine.selection().counts().1 as u64, "target", "targets"),
+            counted(counters.sampled, "sample", "samples"),
             grouped(counters.ring_full),
         ));
     }
 }
 
 fn summary(profile: &Profile, targets: usize, lost: u64, options: &RecordOptions) -> String {
-    let samples = grouped(profile.total_count());
+    let samples = counted(profile.total_count(), "sample", "samples");
+    let targets = counted(targets as u64, "target", "targets");
     let seconds = profile.duration.as_secs_f64();
-    let mut text =
-        format!("{targets} targets, {samples} samples in {seconds:.1} s, {} lost\n", grouped(lost));
+    let mut text = format!("{targets}, {samples} in {seconds:.1} s, {} lost\n", grouped(lost));
     if profile.total_count() > 0 {
         text.push_str("\ntop functions:\n");
         text.push_str(&TopFunctions::new(profile, TOP_FUNCTIONS).to_string());

@@ -1,5 +1,6 @@
 //! From files and flags to what the profiler runs with.
 
+mod debuginfod;
 mod kubernetes;
 
 use crate::engine::EngineOptions;
@@ -77,6 +78,11 @@ impl Settings {
         kubernetes::options(&self.config().kubernetes)
     }
 
+    /// Which debuginfod servers are asked, if any are.
+    pub(crate) fn debuginfod(&self) -> Result<Option<telegen_debuginfod::Options>, Failure> {
+        debuginfod::options(&self.loaded)
+    }
+
     /// What the profiler runs with.
     ///
     /// Fails if the configuration asks for something that is missing around it.
@@ -94,6 +100,7 @@ impl Settings {
             memory_bytes: memory_limit(config.limits.memory_bytes),
             labels: labels(config),
             kubernetes: self.kubernetes()?,
+            debuginfod: self.debuginfod()?,
         })
     }
 }
@@ -141,4 +148,29 @@ fn bad_rules(loaded: &Loaded, errors: &[RuleError]) -> String {
         loaded.sources.error_at(&path, index, error.message()).to_string()
     };
     errors.iter().map(describe).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_target_too_many_is_pointed_at() {
+        let of = |targets: usize| {
+            let targets: String = (0..targets).map(|place| format!("    - name: t{place}\n")).collect();
+            let text = format!("profiler:\n  targets:\n{targets}");
+            let loaded = telegen_config::parse("profiler.yaml", text.as_bytes()).expect("a good file");
+            Settings::of(loaded, &Rules::default())
+        };
+        assert!(of(TargetId::MOST_NAMED).is_ok());
+        let error = of(TargetId::MOST_NAMED + 2).err().expect("two too many").to_string();
+        let expected = "\
+error: there may be 254 named targets, but these are 256
+   --> profiler.yaml:257:13
+    |
+257 |     - name: t254
+    |             ^^^^
+";
+        assert_eq!(error.trim_end(), expected.trim_end());
+    }
 }

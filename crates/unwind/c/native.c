@@ -25,9 +25,12 @@ static _Thread_local const struct tg_unwind_rule *rules;
 static _Thread_local u32 rule_count;
 static _Thread_local int (*read_memory)(void *context, u64 address, u64 *word);
 static _Thread_local void *read_context;
+/* How often a search has asked for a block. */
+static _Thread_local u32 asked;
 
 static const struct tg_unwind_block *tg_unwind_block(struct tg_unwind_table *table, u32 number)
 {
+	asked++;
 	return number < table->blocks ? (const void *)(table->bytes + (size_t)number * 1024) : NULL;
 }
 
@@ -49,11 +52,17 @@ static int tg_read_user(void *to, u32 bytes, u64 address)
 	return 0;
 }
 
-u32 tg_native_find(const u8 *bytes, u32 blocks, u32 position)
+/* `asked_for`, if it is not NULL: how many blocks were looked at. */
+u32 tg_native_find(const u8 *bytes, u32 blocks, u32 position, u32 *asked_for)
 {
 	struct tg_unwind_table table = { bytes, blocks };
+	u32 rule;
 
-	return tg_unwind_find(&table, position);
+	asked = 0;
+	rule = tg_unwind_find(&table, position);
+	if (asked_for)
+		*asked_for = asked;
+	return rule;
 }
 
 /* `state`: pc, sp, fp, fp_known; exchanged for the caller's. */

@@ -7,8 +7,8 @@ use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
 use object::{LittleEndian as Little, Object, ObjectSection, ReadCache, ReadCacheOps, ReadRef};
 use std::sync::Arc;
 
-/// A section that is larger is left alone; that of a large browser has 30 MiB.
-const MAX_SECTION_BYTES: u64 = 256 << 20;
+/// A section that is larger is left alone; that of a large browser has 30 MiB. It is held in memory while the table is made.
+const MAX_SECTION_BYTES: u64 = 64 << 20;
 /// Executable segments that are looked at; linkers write one or two.
 const MAX_SEGMENTS: usize = 16;
 

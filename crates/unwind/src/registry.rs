@@ -4,7 +4,7 @@ use crate::{Binary, Layout, RawRule, RuleBook, Table};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
-use telegen_model::{FileId, Token};
+use telegen_model::{FileId, SpaceState, Token};
 
 /// The kernel side, as the registry needs it.
 pub trait KernelSide {
@@ -18,7 +18,7 @@ pub trait KernelSide {
     /// Forgets a table, which no image refers to any more.
     fn remove_table(&mut self, slot: Self::Slot);
     /// Takes what an image has mapped, ascending.
-    fn set_mapped(&mut self, image: Token, ranges: &[Range<Self::Slot>]);
+    fn set_mapped(&mut self, image: Token, ranges: &[Range<Self::Slot>], state: SpaceState);
     /// Forgets what an image has mapped.
     fn remove_mapped(&mut self, image: Token);
 }
@@ -95,11 +95,18 @@ pub struct Registry<S, H> {
     book: RuleBook,
     limits: TableLimits,
     binaries: HashMap<FileId, Entry<S>, RandomState>,
-    images: HashMap<Token, Vec<Code<()>>, RandomState>,
+    images: HashMap<Token, ImageCode, RandomState>,
     jobs: VecDeque<(FileId, H)>,
     /// Counts uses, so that of unused tables the one used least recently goes first.
     clock: u64,
     figures: TableFigures,
+}
+
+/// What an image has mapped, and in which state of its address space that was read.
+#[derive(Debug, Default)]
+struct ImageCode {
+    code: Vec<Code<()>>,
+    state: SpaceState,
 }
 
 #[derive(Debug)]
@@ -132,30 +139,53 @@ impl<S: Copy, H> Registry<S, H> {
     }
 
     /// An image has mapped this code, and no other, ascending.
-    pub fn mapped(&mut self, image: Token, code: Vec<Code<H>>, kernel: &mut impl KernelSide<Slot = S>) {
+    pub fn mapped(
+        &mut self,
+        image: Token,
+        code: Vec<Code<H>>,
+        state: SpaceState,
+        kernel: &mut impl KernelSide<Slot = S>,
+    ) {
         let before = self.images.remove(&image);
         let mut known = Vec::with_capacity(code.len());
         for Code { start, end, offset, binary } in code {
             let binary = binary.map(|(id, handle)| (self.begin_use(id, handle), ()));
             known.push(Code { start, end, offset, binary });
         }
+        let known = ImageCode { code: known, state };
         self.tell(image, &known, kernel);
         self.images.insert(image, known);
-        self.end_uses(before.unwrap_or_default(), kernel);
+        self.end_uses(before.unwrap_or_default().code, kernel);
+    }
+
+    /// An image has the same code mapped in this state of its address space.
+    pub fn confirmed(&mut self, image: Token, state: SpaceState, kernel: &mut impl KernelSide<Slot = S>) {
+        if let Some(known) = self.images.get_mut(&image) {
+            known.state = state;
+        }
+        if let Some(known) = self.images.get(&image) {
+            self.tell(image, known, kernel);
+        }
     }
 
     /// An image is gone.
     pub fn unmapped(&mut self, image: Token, kernel: &mut impl KernelSide<Slot = S>) {
-        if let Some(code) = self.images.remove(&image) {
+        if let Some(known) = self.images.remove(&image) {
             kernel.remove_mapped(image);
-            self.end_uses(code, kernel);
+            self.end_uses(known.code, kernel);
         }
     }
 
     /// The binary whose table is to be made next, if somebody still uses it.
     pub fn next_job(&mut self) -> Option<(FileId, H)> {
+        self.next_job_of(|_| true)
+    }
+
+    /// The same, of those that fit.
+    pub fn next_job_of(&mut self, fits: impl Fn(&H) -> bool) -> Option<(FileId, H)> {
         loop {
-            let (id, handle) = self.jobs.pop_front()?;
+            let at = self.jobs.iter().position(|(_, handle)| fits(handle))?;
+            let (id, handle) = self.jobs.remove(at)?;
             match self.binaries.get(&id) {
                 Some(Entry { users: 1.., state: State::Awaited, .. }) => return Some((id, handle)),
                 Some(Entry { state: State::Awaited, .. }) => _ = self.binaries.remove(&id),
@@ -174,16 +204,11 @@ impl<S: Copy, H> Registry<S, H> {
         let state = made.map_or(State::None, |binary| self.install(binary, kernel));
         let Some(entry) = self.binaries.get_mut(id) else { return };
         entry.state = state;
-        let users: Vec<Token> = self
-            .images
-            .iter()
-            .filter(|(_, code)| code.iter().any(|code| code.binary.as_ref().is_some_and(|(of, ())| of == id)))
-            .map(|(image, _)| *image)
-            .collect();
-        for image in users {
-            if let Some(code) = self.images.get(&image) {
-                self.tell(image, code, kernel);
-            }
+        let uses = |known: &ImageCode| {
+            known.code.iter().any(|code| code.binary.as_ref().is_some_and(|(of, ())| of == id))
+        };
+        for (image, known) in self.images.iter().filter(|(_, known)| uses(known)) {
+            self.tell(*image, known, kernel);
         }
     }
 
@@ -263,7 +288,7 @@ impl<S: Copy, H> Registry<S, H> {
         true
     }
 
-    fn tell(&self, image: Token, code: &[Code<()>], kernel: &mut impl KernelSide<Slot = S>) {
+    fn tell(&self, image: Token, known: &ImageCode, kernel: &mut impl KernelSide<Slot = S>) {
         let range = |code: &Code<()>| {
             let entry = code.binary.as_ref().and_then(|(id, ())| self.binaries.get(id));
             let table = match entry.map(|entry| &entry.state) {
@@ -276,8 +301,8 @@ impl<S: Copy, H> Registry<S, H> {
             };
             Range { start: code.start, end: code.end, table }
         };
-        let ranges: Vec<_> = code.iter().map(range).collect();
-        kernel.set_mapped(image, &ranges);
+        let ranges: Vec<_> = known.code.iter().map(range).collect();
+        kernel.set_mapped(image, &ranges, known.state);
     }
 }
 

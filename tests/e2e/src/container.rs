@@ -2,7 +2,7 @@
 
 use crate::pod_place::{PodPlace, cgroups};
 use crate::{Program, Running, Scratch, until};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -86,9 +86,43 @@ impl Container {
         environment: &[&str],
         place: &PodPlace,
     ) -> Result<Self> {
-        let bundle = scratch.join(&format!("{name}.bundle"));
         let installed = format!("{name}.bundle/rootfs/{program_name}");
         scratch.install(program, &installed)?;
+        Self::run(name, scratch, program_name, arguments, environment, place)
+    }
+
+    /// Starts `/<program_name>` in a container whose root file system is made of these files, each with its path inside.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub fn start_files(
+        scratch: &Scratch,
+        files: &[(&Path, &str)],
+        program_name: &str,
+        arguments: &[&str],
+    ) -> Result<Self> {
+        let unique = std::process::id();
+        let place = PodPlace::cgroupfs(&format!("0e2e0e2e-0000-4000-8000-{unique:012x}"));
+        let name = format!("telegen-e2e-{program_name}-{unique}");
+        for (file, inside) in files {
+            let path = scratch.join(&format!("{name}.bundle/rootfs")).join(inside.trim_start_matches('/'));
+            fs::create_dir_all(path.parent().unwrap_or(&path))?;
+            fs::copy(file, &path).with_context(|| format!("cannot copy {}", file.display()))?;
+        }
+        Self::run(&name, scratch, program_name, arguments, &[], &place)
+    }
+
+    /// Runs what stands in the bundle.
+    fn run(
+        name: &str,
+        scratch: &Scratch,
+        program_name: &str,
+        arguments: &[&str],
+        environment: &[&str],
+        place: &PodPlace,
+    ) -> Result<Self> {
+        let bundle = scratch.join(&format!("{name}.bundle"));
         fs::create_dir(bundle.join("rootfs/proc"))?;
         let id = id_of(name);
         let cgroup = place.cgroup(&id);
@@ -204,7 +238,6 @@ fn specification(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::Context;
 
     #[test]
     fn a_container_runs_in_a_pods_cgroup_and_leaves_nothing() -> Result<()> {

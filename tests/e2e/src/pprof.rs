@@ -21,6 +21,8 @@ pub struct Frame {
     pub mapping: String,
     /// Whether the frame below it in the list, towards the entry point, has it inlined.
     pub inlined: bool,
+    /// Where it is: in the terms of its file, or in the kernel's. Of a caller, the last byte of the call.
+    pub address: u64,
 }
 
 /// Samples with the same stack and labels.

@@ -116,3 +116,19 @@ fn the_samples_that_are_exported_are_counted() -> Result<()> {
     assert!(agent.metrics()?.sum("telegen_profiler_exports_total", &[])? > 0.0);
     Ok(())
 }
+
+#[test]
+fn processes_in_the_same_control_groups_are_looked_up_once() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let _sleepers: Vec<_> =
+        (0..5).map(|_| scratch.start(Program::Sleeper, "tg-together", &[])).collect::<Result<_>>()?;
+    let rules = "  target_container_ids: [0123456789ab]\n";
+    let agent = Agent::start(&scratch, &AgentSettings { rules, ..AgentSettings::default() })?;
+    let metrics = agent.metrics()?;
+    let of = |what: &str| {
+        metrics.sum(&format!("telegen_profiler_filter_cache_{what}_total"), &[("type", "container")])
+    };
+    let (hits, misses) = (of("hits")?, of("misses")?);
+    assert!(misses >= 1.0 && hits >= 4.0, "{hits} known, {misses} read");
+    Ok(())
+}

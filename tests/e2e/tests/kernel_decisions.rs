@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
-use telegen_e2e::{Container, Profile, Program, Running, Scratch, reported, run, skip, telegen, until};
+use telegen_e2e::{
+    Agent, AgentSettings, Container, Profile, Program, Running, Scratch, reported, run, skip, telegen, until,
+};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const CPU_MILLISECONDS: &str = "400";
@@ -99,6 +101,39 @@ fn what_could_be_otherwise_is_left_to_user_space() -> Result<()> {
         let (profile, _) = record_stopped(&scratch, flags, || live(&comes))?;
         assert_eq!(profile.count_of("tg-not-sure"), 0, "{flags:?}");
     }
+    Ok(())
+}
+
+/// Ticks that were rejected and that were on undecided processes, while a program of that name lived and the agent, with a
+/// rule on names, was stopped.
+fn ticks_of_a_life_unseen(rule: &str, name: &str) -> Result<(f64, f64)> {
+    let scratch = Scratch::new()?;
+    let program = scratch.install(Program::Short, name)?;
+    let rules = format!("  target_process_names: ['{rule}']\n");
+    let mut agent = Agent::start(&scratch, &AgentSettings { rules: &rules, ..AgentSettings::default() })?;
+    let pid = agent.running.pid();
+    let ticks = |agent: &Agent| -> Result<(f64, f64)> {
+        let metrics = agent.metrics()?;
+        let of = |name| metrics.sum(name, &[]);
+        Ok((of("telegen_profiler_samples_rejected_total")?, of("telegen_profiler_samples_undecided_total")?))
+    };
+    let before = ticks(&agent)?;
+    agent.running.signal(Signal::STOP)?;
+    until(LIMIT, "all threads to stop", || Ok(is_stopped(pid)?.then_some(())))?;
+    let lived = live(&program);
+    agent.running.signal(Signal::CONT)?;
+    lived?;
+    let after = ticks(&agent)?;
+    Ok((after.0 - before.0, after.1 - before.1))
+}
+
+#[test]
+fn a_program_that_nothing_can_select_is_left_out_before_anybody_has_looked() -> Result<()> {
+    let due = 0.8 * 99.0 * CPU_MILLISECONDS.parse::<f64>()? / 1e3;
+    let (rejected, undecided) = ticks_of_a_life_unseen("tg-another", "tg-left-out")?;
+    assert!(rejected >= due && undecided <= 2.0, "{rejected} rejected, {undecided} undecided");
+    let (_, undecided) = ticks_of_a_life_unseen("tg-[a]nother", "tg-left-out")?;
+    assert!(undecided >= due, "{undecided} undecided: what user space alone can tell is left to it");
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use crate::fault::{Fault, Faults};
 use crate::ledger::{Ledger, Line};
 use crate::list::List;
 use crate::object::Form;
-use crate::request::{ListOptions, Query, Subject, Target, WatchList};
+use crate::request::{FieldSelectors, ListOptions, Query, Subject, Target, WatchList};
 use crate::resource::Resource;
 use crate::status::Status;
 use crate::store::Store;
@@ -34,6 +34,8 @@ pub struct Options {
     pub history_changes: usize,
     /// What becomes of watches that ask for a list first.
     pub watch_list: WatchList,
+    /// What becomes of field selectors.
+    pub field_selectors: FieldSelectors,
     /// Time between bookmarks of a watch.
     pub bookmark_interval: Duration,
     /// How long a watch lasts at least that does not say; at most twice as long.
@@ -49,6 +51,7 @@ impl Default for Options {
             first_revision: 200,
             history_changes: 10_000,
             watch_list: WatchList::default(),
+            field_selectors: FieldSelectors::default(),
             bookmark_interval: Duration::from_secs(60),
             watch_timeout: Duration::from_secs(1800),
             certificate: ServerCertificate::default(),
@@ -266,13 +269,13 @@ impl Front {
         match verb {
             "get" => get(&store, &resource, target, wanted.of_one()?),
             "list" => {
-                let options = ListOptions::read(query, self.options.watch_list)?;
+                let options = self.list_options(query)?;
                 let list = List::read(&store, &resource, target, &options)?;
                 drop(store);
                 Ok(Answer::json(list.write(wanted.of_list()?)))
             }
             "watch" => {
-                let options = ListOptions::read(query, self.options.watch_list)?;
+                let options = self.list_options(query)?;
                 let form = wanted.of_events();
                 let watch = Watch::open(&store, &resource, target, &options, self.options.watch_list, form)?;
                 drop(store);
@@ -280,6 +283,14 @@ impl Front {
             }
             _ => Err(Status::method_not_allowed()),
         }
+    }
+
+    fn list_options(&self, query: &Query) -> Result<ListOptions, Status> {
+        let mut options = ListOptions::read(query, self.options.watch_list)?;
+        if self.options.field_selectors == FieldSelectors::Ignored {
+            options.field_selector.clear();
+        }
+        Ok(options)
     }
 
     fn begin_watch(&self, watch: Watch, options: &ListOptions) -> Answer {

@@ -67,6 +67,6 @@ pub use fault::{Fault, Faults, Interruption, Which};
 pub use kubelet::Kubelet;
 pub use ledger::{Entry, Ledger};
 pub use pod::Pod;
-pub use request::WatchList;
+pub use request::{FieldSelectors, WatchList};
 pub use resource::Resource;
 pub use workload::Workload;

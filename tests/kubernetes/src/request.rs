@@ -141,6 +141,17 @@ pub enum WatchList {
     Forbidden,
 }
 
+/// What a server makes of field selectors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FieldSelectors {
+    /// Selects by them.
+    #[default]
+    Honoured,
+    /// Answers as if they had not been asked for, as what only stands for an API server may do.
+    Ignored,
+}
+
 impl ListOptions {
     pub(crate) fn read(query: &Query, watch_list: WatchList) -> Result<Self, Status> {
         let limit = query.number("limit")?.unwrap_or_default();

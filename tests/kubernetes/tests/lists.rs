@@ -2,7 +2,9 @@
 
 use crate::client::Client;
 use serde_json::Value;
-use telegen_test_kubernetes::{ApiServer, Container, Options, Pod, Resource, Runtime, Workload};
+use telegen_test_kubernetes::{
+    ApiServer, Container, FieldSelectors, Options, Pod, Resource, Runtime, Workload,
+};
 
 /// A server with pods `p0`, `p1`, … in namespaces `a` and `b` by turns, on nodes `n0` and `n1` by turns.
 pub(crate) fn server(pods: usize, options: Options) -> ApiServer {
@@ -63,6 +65,22 @@ fn a_page_of_what_is_forgotten_is_refused_with_a_token_to_go_on_by() {
     let (status, rest) = client.json(&format!("/api/v1/pods?limit=2&continue={next}"));
     assert_eq!((status, names(&rest)), (200, vec!["p1", "p3"]));
     assert_eq!(rest["metadata"]["resourceVersion"], server.cluster().revision().to_string());
+}
+
+#[test]
+fn a_server_can_be_told_to_ignore_field_selectors_and_no_others() {
+    let server = server(6, Options { field_selectors: FieldSelectors::Ignored, ..Options::default() });
+    let client = Client::admin(&server);
+    let on_one_node = "fieldSelector=spec.nodeName%3Dn0";
+    assert_eq!(names(&client.json(&format!("/api/v1/pods?{on_one_node}")).1).len(), 6);
+    let (_, labelled) = client.json(&format!("/api/v1/pods?{on_one_node}&labelSelector=app%3Dweb"));
+    assert_eq!(names(&labelled), ["p0", "p3"]);
+    let mut watch = client.watch(&format!("resourceVersion=0&{on_one_node}"));
+    let mut nodes = std::collections::BTreeSet::new();
+    for _ in 0..6 {
+        nodes.insert(watch.next().unwrap().unwrap()["object"]["spec"]["nodeName"].to_string());
+    }
+    assert_eq!(nodes.len(), 2, "{nodes:?}");
 }
 
 #[test]

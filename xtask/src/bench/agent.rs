@@ -91,6 +91,11 @@ impl Agent {
         bail!("no interval is written")
     }
 
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.directory.join("log"))?)
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

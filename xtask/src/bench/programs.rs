@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const JAVA: &str =
+pub(crate) const JAVA: &str =
     "class Burn { public static void main(String[] a) { double x = 0; while (true) x += Math.sin(x); } }";
 const GO: &str = "package main\nfunc main() { x := 1; for { x ^= x << 13; x ^= x >> 7 } }\n";
 const CPP: &str = "#include <map>\n#include <string>\nint main() { std::map<std::string, int> m; for (unsigned i = 0;; i++) m[std::to_string(i % 5000)]++; }\n";
@@ -52,7 +52,7 @@ pub(crate) fn start(directory: &Path) -> Result<Load> {
 }
 
 /// At most two, of different makers or versions.
-fn java_runtimes() -> Vec<PathBuf> {
+pub(crate) fn java_runtimes() -> Vec<PathBuf> {
     let entries = fs::read_dir("/usr/lib/jvm").into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> =
         entries.filter_map(|entry| entry.path().join("bin/java").canonicalize().ok()).collect();

@@ -4,7 +4,7 @@ use crate::metadata::Graph;
 use std::collections::BTreeSet;
 
 /// Each crate, and the crates of the workspace it may use.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("telegen-model", &[]),
     ("telegen-rules", &["telegen-model"]),
     ("telegen-select", &["telegen-model", "telegen-rules"]),
@@ -12,6 +12,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("telegen-k8s", &["telegen-model"]),
     ("telegen-bpf", &["telegen-model"]),
     ("telegen-symbolize", &["telegen-model", "telegen-process"]),
+    ("telegen-debuginfod", &["telegen-model", "telegen-symbolize"]),
     ("telegen-unwind", &["telegen-model"]),
     ("telegen-config", &["telegen-model"]),
     ("telegen-collect", &["telegen-model", "telegen-process", "telegen-symbolize"]),
@@ -24,6 +25,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
             "telegen-select",
             "telegen-process",
             "telegen-k8s",
+            "telegen-debuginfod",
             "telegen-bpf",
             "telegen-unwind",
             "telegen-symbolize",

@@ -23,7 +23,7 @@ pub(crate) fn facts_of(pid: u32) -> Arc<ProcessFacts> {
 }
 
 pub(crate) fn tick<'a>(user: &'a [u64], kernel: &'a [u64]) -> Tick<'a> {
-    Tick { tid: Tid(1), thread_name: b"worker\0\0", user, kernel, flaws: Flaws::default() }
+    Tick { tid: Tid(1), thread_name: b"worker\0\0", user, kernel, flaws: Flaws::default(), remaps: 0 }
 }
 
 /// A function of this program, to have an address that is known.

@@ -11,7 +11,7 @@ fn profile(labels: SampleLabels) -> Profile {
     collector.record(TOKEN, DEFAULT, &tick(&[landmark(), landmark() + 1, 0x10], &[]));
     collector.record(TOKEN, DEFAULT, &tick(&[landmark(), landmark() + 1, 0x10], &[]));
     let interval = collector.take_interval((SystemTime::now(), Instant::now()));
-    ProfileAssembler::new(labels, Budget::default(), None).assemble(&interval)
+    ProfileAssembler::new(labels, Budget::default(), None, None).assemble(&interval)
 }
 
 fn labels(profile: &Profile) -> BTreeMap<String, String> {

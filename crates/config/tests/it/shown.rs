@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use telegen_config::{
-    Config, CoreShare, Cpu, CpuEvent, Export, Files, Kubelet, Kubernetes, KubernetesUse, LabelRule, Limits,
-    Log, LogFormat, LogLevel, Match, PodAnnotations, PodSource, Rules, Server, Target, Tls, parse,
+    Config, CoreShare, Cpu, CpuEvent, Debuginfod, DebuginfodCache, Export, Files, Kubelet, Kubernetes,
+    KubernetesUse, LabelRule, Limits, Log, LogFormat, LogLevel, Match, PodAnnotations, PodSource, Rules,
+    Server, Symbols, Target, Tls, parse,
 };
 use telegen_model::Pid;
 
@@ -139,6 +140,18 @@ fn kubernetes() -> impl Strategy<Value = Kubernetes> {
     )
 }
 
+fn symbols() -> impl Strategy<Value = Symbols> {
+    let sizes = (1_u64 << 20..=1 << 40, 1_u64 << 20..=16 << 40);
+    (texts(), sizes, duration(), path()).prop_map(|(urls, sizes, timeout, directory)| Symbols {
+        debuginfod: Debuginfod {
+            urls,
+            max_size_bytes: sizes.0,
+            timeout,
+            cache: DebuginfodCache { directory, max_size_bytes: sizes.1 },
+        },
+    })
+}
+
 fn config() -> impl Strategy<Value = Config> {
     let flags = any::<[bool; 4]>();
     let cpu = (Cpu::SAMPLE_HZ, prop_oneof![Just(CpuEvent::CpuClock), Just(CpuEvent::Cycles)]);
@@ -147,7 +160,7 @@ fn config() -> impl Strategy<Value = Config> {
     let limits = (memory, 1_u32..=10_000, 1_u32..=1_000_000, 1_u32..=512);
     let names = prop::sample::select(LogLevel::NAMES.to_vec());
     let log = (names, prop_oneof![Just(LogFormat::Text), Just(LogFormat::Json)]);
-    let labels = (prop::collection::btree_map(text(), text(), 0..4), texts(), kubernetes());
+    let labels = (prop::collection::btree_map(text(), text(), 0..4), texts(), kubernetes(), symbols());
     let address = any::<SocketAddr>().prop_filter("no flow label, no scope", |address| match address {
         SocketAddr::V4(_) => true,
         SocketAddr::V6(address) => address.flowinfo() == 0,
@@ -167,6 +180,7 @@ fn config() -> impl Strategy<Value = Config> {
             external_labels: labels.0,
             pod_labels: labels.1,
             kubernetes: labels.2,
+            symbols: labels.3,
             server: Server {
                 listen: server.0,
                 health_listen: server.1,

@@ -1,3 +1,4 @@
 //! What is known of pods, by what a source has told.
 
+mod corpus;
 mod store;

@@ -152,3 +152,33 @@ fn what_has_been_mapped_instead_is_not_taken_for_the_file() {
     let refused = MappedFile::open(&ProcFs::default(), python.pid(), &mapping);
     assert!(matches!(refused, Err(Error::OtherFile { .. })), "{refused:?}");
 }
+
+/// 50,000 mappings, every second one of which cannot be accessed.
+const CROWDED: &str = "
+import ctypes, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+start = libc.mmap(None, 50_000 * 4096, 3, 0x22, -1, 0)
+for nth in range(0, 50_000, 2):
+    assert libc.mprotect(start + nth * 4096, 4096, 0) == 0
+print('ready', flush=True)
+sys.stdin.readline()
+";
+
+#[test]
+fn of_very_many_mappings_only_those_of_code_are_looked_at() {
+    let Some(python) = Running::start("python3", &["-c", CROWDED]) else { return };
+    let lines = fs::read_to_string(format!("/proc/{}/maps", python.pid())).unwrap().lines().count();
+    let maps = ProcFs::default().executable_mappings(python.pid()).unwrap();
+    assert!(lines > 50_000 && maps.mappings.len() > 3, "{lines} lines, {maps:?}");
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    if (numbers.next().unwrap(), numbers.next().unwrap()) >= (6, 11) {
+        assert_eq!(maps.looked_at, maps.mappings.len());
+    } else {
+        assert_eq!(maps.looked_at, lines);
+    }
+    python.end();
+}

@@ -5,16 +5,17 @@ use crate::compiled_target::CompiledTarget;
 use crate::glob::Glob;
 use crate::{Key, MatchMode, PodAnnotations, RuleSet, RuleSpec, TargetId};
 
-/// The rules, exclusions first; `None` if there is an exclusion by name or path that the kernel cannot evaluate, so that
-/// nothing is sure.
-pub(super) fn translate(rules: &RuleSet) -> Option<Vec<KernelRule>> {
+/// The rules, exclusions first, and whether nothing else can select a process; `None` if there is an exclusion by name or
+/// path that the kernel cannot evaluate, so that nothing is sure.
+pub(super) fn translate(rules: &RuleSet) -> Option<(Vec<KernelRule>, bool)> {
     if rules.spec().pod_annotations != PodAnnotations::Off {
         return None;
     }
     let flat = exclusions(&rules.spec().rules)?;
     let mut translated = flat.rules;
-    let mut includes = Vec::new();
+    let (mut includes, mut knows_inclusions) = (Vec::new(), true);
     for target in rules.live() {
+        knows_inclusions = false;
         // An exclusion by what the kernel does not see could take any yes back.
         if flat.has_hidden {
             break;
@@ -32,9 +33,10 @@ pub(super) fn translate(rules: &RuleSet) -> Option<Vec<KernelRule>> {
             // What comes later could be this one's.
             break;
         }
+        knows_inclusions = true;
     }
     translated.extend(includes);
-    Some(translated)
+    Some((translated, knows_inclusions))
 }
 
 /// The exclusions under the keys of a target.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use telegen_model::{Container, ContainerId, PodFacts, ProcessFacts, base_name};
 use telegen_rules::{
     Decision, KernelRules, MatchMode, PatternForm, RuleSet, RuleSpec, Subject, TargetId, TargetSpec,
-    TargetingSpec,
+    TargetingSpec, Verdict,
 };
 
 /// A process as the kernel sees it, in bytes.
@@ -28,6 +28,11 @@ impl Seen {
     /// What the kernel side says by itself.
     fn yes(&self, rules: &KernelRules) -> Option<TargetId> {
         rules.yes(&self.names(), &self.path)
+    }
+
+    /// Whether the kernel side says no by itself.
+    fn no(&self, rules: &KernelRules) -> bool {
+        rules.no(&self.names(), &self.path)
     }
 
     /// What user space knows of the same process, beside what the kernel cannot see.
@@ -147,6 +152,19 @@ proptest! {
     }
 
     #[test]
+    fn a_no_of_the_kernel_is_one_of_the_rules_whatever_it_cannot_see(
+        spec in kernel_specs(), seen in seen(), hidden in processes(),
+        chosen in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+    ) {
+        let rules = RuleSet::compile(&spec).expect("valid rules");
+        let choice = chosen.filter(|_| !rules.pids().is_empty()).map(|index| *index.get(rules.pids()));
+        if seen.no(&rules.kernel_rules()) {
+            let decision = rules.decide(&seen.facts(hidden), choice, false);
+            prop_assert_eq!(decision.verdict, Verdict::Skip, "{}", rules.reason(decision));
+        }
+    }
+
+    #[test]
     fn a_yes_for_a_container_is_one_for_each_of_its_processes(
         mut spec in prop_oneof![kernel_specs().boxed(), container_specs().boxed()], seen in seen(), hidden in processes(), without_pids: bool,
     ) {
@@ -175,6 +193,9 @@ proptest! {
         let seen = Seen { comm: comm.into(), path: b"/x".to_vec(), argv0: Vec::new() };
         let decision = rules.decide(&seen.facts(facts("", "", "")), None, false);
         prop_assert_eq!(seen.yes(&rules.kernel_rules()).is_some(), decision.is_profile());
+        // Whom an exclusion keeps out is left to user space.
+        let excluded = rules.kernel_rules().excludes(&seen.names(), &seen.path);
+        prop_assert_eq!(seen.no(&rules.kernel_rules()), !decision.is_profile() && !excluded);
     }
 }
 
@@ -348,4 +369,86 @@ fn only_what_an_exclusion_matches_is_excluded() {
     let kernel = rules.kernel_rules();
     assert!(kernel.excludes(&[b"sh"], b"/bin/sh"));
     assert!(!kernel.excludes(&[b"java"], b"/bin/java"));
+}
+
+#[test]
+fn it_says_no_only_where_nothing_else_could_select() {
+    let seen = Seen { comm: "sh".into(), path: "/bin/sh".into(), argv0: "sh".into() };
+    let says_no = |change: &dyn Fn(&mut RuleSpec)| {
+        let rules = rules(|spec| {
+            spec.process_names = vec!["java".into()];
+            change(spec);
+        });
+        seen.no(&rules.kernel_rules())
+    };
+    assert!(says_no(&|_| {}));
+    assert!(says_no(&|spec| spec.executables = vec!["/usr/bin/*".into()]));
+    assert!(says_no(&|spec| spec.exclude_process_names = vec!["python*".into()]));
+    assert!(!says_no(&|spec| spec.process_names = vec!["sh".into()]), "it matches");
+    assert!(!says_no(&|spec| spec.exclude_process_names = vec!["sh".into()]), "left to user space");
+    assert!(!says_no(&|spec| spec.process_names = vec!["s[a-h]".into()]), "no simple pattern");
+    assert!(!says_no(&|spec| spec.pids = vec![7]), "it may be the one");
+    assert!(!says_no(&|spec| spec.container_ids = vec!["ab".repeat(6)]), "its container may be meant");
+    assert!(!says_no(&|spec| spec.namespaces = vec!["payments".into()]), "its pod may be meant");
+}
+
+#[test]
+fn it_says_no_only_of_what_no_named_target_selects_either() {
+    let seen = Seen { comm: "sh".into(), path: "/bin/sh".into(), argv0: "sh".into() };
+    let says_no = |pattern: &str| {
+        let named = RuleSpec { process_names: vec![pattern.into()], ..RuleSpec::default() };
+        let targets = vec![TargetSpec { name: "t".into(), rules: named, ..TargetSpec::default() }];
+        let rules = RuleSpec { process_names: vec!["java".into()], ..RuleSpec::default() };
+        let spec = TargetingSpec { rules, targets, ..TargetingSpec::default() };
+        seen.no(&RuleSet::compile(&spec).expect("valid rules").kernel_rules())
+    };
+    assert!(says_no("py*") && !says_no("sh") && !says_no("[s]h"));
+}
+
+/// The target of a container of which two targets have something to say: the first as it is given here, the second by
+/// its id.
+fn behind(first: RuleSpec, pod: &PodFacts) -> Option<TargetId> {
+    let id = ContainerId::new(&"0123456789abcdef".repeat(4)).expect("an id");
+    let container = Arc::new(Container { id, pod_uid: None });
+    let second = RuleSpec { container_ids: vec!["0123456789ab".into()], ..RuleSpec::default() };
+    let target = |(place, rules)| TargetSpec { name: format!("t{place}"), rules, ..TargetSpec::default() };
+    let targets = [first, second].into_iter().enumerate().map(target).collect();
+    let rules = RuleSet::compile(TargetingSpec { targets, ..TargetingSpec::default() });
+    rules.expect("valid rules").container_target(&container, pod)
+}
+
+#[test]
+fn what_an_earlier_target_may_still_have_of_a_container_is_not_given_to_a_later_one() {
+    let list = |entry: &str| vec![entry.to_owned()];
+    let another = RuleSpec { container_ids: list("ba9876543210"), ..RuleSpec::default() };
+    let in_prod = RuleSpec { namespaces: list("prod"), ..another.clone() };
+    assert_eq!(behind(another.clone(), &PodFacts::Pending), TargetId::named(1));
+    assert_eq!(behind(in_prod.clone(), &PodFacts::InNone), TargetId::named(1));
+    assert_eq!(behind(in_prod, &PodFacts::Pending), None, "its pod may be in the namespace");
+    let java = RuleSpec { process_names: list("java"), ..another };
+    assert_eq!(behind(java, &PodFacts::InNone), None, "java is the first's, wherever it runs");
+}
+
+#[test]
+fn a_container_is_not_enough_while_its_pod_must_match_too_and_is_not_known() {
+    let list = |entry: &str| vec![entry.to_owned()];
+    let both = RuleSpec {
+        container_ids: list("0123456789ab"),
+        namespaces: list("prod"),
+        match_mode: Some(MatchMode::All),
+        ..RuleSpec::default()
+    };
+    assert_eq!(behind(both.clone(), &PodFacts::Pending), None);
+    assert_eq!(behind(both, &PodFacts::InNone), TargetId::named(1), "it never can be");
+}
+
+#[test]
+fn a_target_with_exclusions_of_its_own_has_no_container_as_a_whole() {
+    let list = |entry: &str| vec![entry.to_owned()];
+    let own = RuleSpec { container_ids: list("0123456789ab"), ..RuleSpec::default() };
+    assert_eq!(behind(own.clone(), &PodFacts::InNone), TargetId::named(0));
+    let by_name = RuleSpec { exclude_process_names: list("sh"), ..own.clone() };
+    assert_eq!(behind(by_name, &PodFacts::InNone), None);
+    let by_pod = RuleSpec { exclude_pods: list("x"), ..own };
+    assert_eq!(behind(by_pod, &PodFacts::InNone), None);
 }

@@ -259,3 +259,17 @@ fn of_several_targets_that_exclude_or_wait_the_first_is_named() {
     let decision = rules.decide(&ProcessFacts { pod: PodFacts::Pending, ..process("java") }, None, false);
     assert_eq!((decision.verdict, decision.target.place()), (Verdict::Pending, Some(0)));
 }
+
+#[test]
+fn a_target_that_waits_outweighs_one_that_excludes() {
+    let excluding = RuleSpec { exclude_process_names: names(&["java"]), ..by_name(&["j*"]) };
+    let waiting = RuleSpec { namespaces: names(&["x"]), ..RuleSpec::default() };
+    for order in [[&excluding, &waiting], [&waiting, &excluding]] {
+        let targets = order.into_iter().enumerate();
+        let targets = targets.map(|(place, rules)| target(&format!("t{place}"), rules.clone())).collect();
+        let rules = compile(targets, RuleSpec::default());
+        let pending = ProcessFacts { pod: PodFacts::Pending, ..process("java") };
+        assert_eq!(said(&rules, &pending).0, Verdict::Pending, "the fact may still change the answer");
+        assert_eq!(said(&rules, &process("java")).0, Verdict::Skip);
+    }
+}

@@ -87,3 +87,47 @@ fn the_facts_of_a_process_are_those_of_the_image_that_it_runs() {
     assert_eq!(facts_of(8, 1), None);
     assert!(selector.facts(Token(1)).is_none() && selector.process(Token(1)).is_none());
 }
+
+#[test]
+fn processes_are_found_by_the_pod_of_their_container() {
+    let mut selector = in_namespace("prod");
+    for (pid, digit, uid) in
+        [(5, "a", Some("u1")), (6, "b", Some("u1")), (7, "c", Some("u2")), (8, "d", None)]
+    {
+        let mut observed = observed(pid, 1, 0, u64::from(pid), "java");
+        let id = ContainerId::new(&digit.repeat(ContainerId::DIGITS)).expect("an id");
+        observed.facts.container = Some(Arc::new(Container { id, pod_uid: uid.map(Into::into) }));
+        handle(&mut selector, Event::Seen(observed));
+    }
+    handle(&mut selector, Event::Seen(observed(9, 1, 0, 9, "java")));
+    let found = |uid: &str| {
+        let mut found: Vec<_> = selector.in_pods(|one| one == uid).into_iter().collect();
+        found.sort_by_key(|(token, _)| *token);
+        found.into_iter().map(|(token, facts)| (token.0, facts.key.id.pid.0)).collect::<Vec<_>>()
+    };
+    assert_eq!(found("u1"), [(5, 5), (6, 6)]);
+    assert_eq!(found("u2"), [(7, 7)]);
+    assert_eq!(found("u3"), []);
+}
+
+#[test]
+fn what_arrives_of_a_pod_decides_and_is_passed_on_once() {
+    let mut selector = in_namespace("prod");
+    handle(&mut selector, Event::Seen(waiting(1)));
+    let mut change = |pod| {
+        let out = handle(&mut selector, Event::PodChanged { token: Token(1), pod });
+        let facts = out.iter().filter(|one| matches!(one, Operation::Facts { token: Token(1), .. })).count();
+        (starts(&out), ends(&out), facts)
+    };
+    assert_eq!(change(pod("dev")), (vec![], vec![], 0));
+    assert_eq!(change(pod("prod")), (vec![1], vec![], 0), "the start says it all");
+    assert_eq!(change(pod("prod")), (vec![], vec![], 0), "no news");
+    let renamed =
+        Pod { uid: "u".into(), namespace: Some("prod".into()), name: Some("q".into()), details: None };
+    let renamed = PodFacts::Known { pod: Arc::new(renamed), container: None };
+    assert_eq!(change(renamed.clone()), (vec![], vec![], 1));
+    assert_eq!(change(pod("dev")), (vec![], vec![1], 0));
+    change(renamed.clone());
+    assert_eq!(selector.facts(Token(1)).map(|facts| &facts.pod), Some(&renamed));
+    assert!(handle(&mut selector, Event::PodChanged { token: Token(2), pod: renamed }).is_empty(), "nobody");
+}

@@ -84,6 +84,20 @@ fn a_child_that_the_kernel_has_already_let_in_is_not_set_again() {
 }
 
 #[test]
+fn a_program_that_the_kernel_has_already_left_out_is_not_set_again_but_told() {
+    let mut selector = selector(named(&["java"]));
+    let mut left_out = observed(5, 1, 0, 10, "bash");
+    left_out.standing = Standing::Skip;
+    let out = handle(&mut selector, Event::Execed(left_out));
+    assert!(matches!(out[..], [Operation::LeftOut { token: Token(10) }]), "{out:?}");
+    assert_eq!(selector.selection().should_profile(Pid(5)).verdict, Verdict::Skip);
+    let mut too_early = observed(6, 1, 0, 11, "java");
+    too_early.standing = Standing::Skip;
+    let out = handle(&mut selector, Event::Execed(too_early));
+    assert_eq!((starts(&out), standings(&out).len()), (vec![11], 1), "user space has the last word");
+}
+
+#[test]
 fn a_recycled_pid_inherits_nothing() {
     let mut selector = selector(pids(&[5]));
     let selection = selector.selection();

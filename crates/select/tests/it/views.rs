@@ -3,7 +3,7 @@
 use crate::stories::{handle, named, observed, selector};
 use telegen_model::{Pid, Token};
 use telegen_rules::{RuleSet, RuleSpec, TargetSpec, TargetingSpec, Verdict};
-use telegen_select::{Event, SelectedProcess};
+use telegen_select::{Event, Rates, SelectedProcess};
 
 #[test]
 fn all_processes_are_listed_and_those_of_each_target_counted() {
@@ -63,4 +63,16 @@ fn so_many_pids_wait_to_be_decided_again_and_no_more() {
     assert_eq!(selection.should_profile(Pid(5)).verdict, Verdict::Profile);
     selection.forget(Pid(6));
     assert_eq!(selection.should_profile(Pid(6)).verdict, Verdict::Pending, "now there is");
+}
+
+#[test]
+fn rules_and_reasons_are_told_by_the_rules_that_hold() {
+    let mut selector = selector(named(&["a"]));
+    let selection = selector.selection();
+    handle(&mut selector, Event::Seen(observed(5, 1, 0, 5, "a")));
+    assert_eq!(selection.summary(), "Active filters: ProcessNames=[a]");
+    assert_eq!(selection.reason(selection.should_profile(Pid(5))), "target_process_names[0] = \"a\"");
+    selector.reload(named(&["b", "a"]), Rates::default(), &mut Vec::new());
+    assert_eq!(selection.summary(), "Active filters: ProcessNames=[b,a]");
+    assert_eq!(selection.reason(selection.should_profile(Pid(5))), "target_process_names[1] = \"a\"");
 }

@@ -114,6 +114,9 @@ impl World {
                 Operation::Retarget { token, .. } | Operation::Facts { token, .. } => {
                     assert!(self.started.contains(&token.0), "{token} has never started");
                 }
+                Operation::LeftOut { token } => {
+                    assert!(!self.started.contains(&token.0), "{token} is a target");
+                }
                 Operation::End { token } => {
                     assert!(self.started.remove(&token.0), "{token} ended without a start");
                 }

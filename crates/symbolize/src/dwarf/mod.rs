@@ -12,6 +12,7 @@ mod pages;
 mod reader;
 mod sections;
 mod split;
+mod supplementary;
 #[cfg(test)]
 mod tests;
 mod unit;
@@ -28,6 +29,7 @@ use sections::{Kind, Sections};
 use split::Splits;
 use std::rc::Rc;
 use std::sync::Arc;
+use supplementary::Supplementary;
 use unit::OpenUnit;
 
 pub(crate) use names::Named;
@@ -56,6 +58,7 @@ pub(crate) struct DebugFrame {
 pub(crate) struct DebugInfo {
     sections: Sections,
     index: UnitIndex,
+    supplementary: Option<Supplementary>,
     tables: Tables,
     clock: u64,
 }
@@ -82,24 +85,33 @@ impl DebugInfo {
         let effort = Rc::new(Effort::new(limits.effort));
         let dwarf = sections.open(elf.endian, &pages_of(elf)?, &effort);
         let index = UnitIndex::read(&dwarf, &effort)?;
-        Ok(Some(Self { sections, index, tables: Map::default(), clock: 0 }))
+        Ok(Some(Self { sections, index, supplementary: None, tables: Map::default(), clock: 0 }))
+    }
+
+    /// Reads which units there are in the file with what this one has in common with others.
+    pub(crate) fn add_supplementary(&mut self, elf: &Elf<'_>, limits: Limits) -> Result<(), Error> {
+        let left = limits.inflated_bytes.saturating_sub(self.sections.bytes());
+        self.supplementary = Supplementary::read(elf, left, &Rc::new(Effort::new(limits.effort)))?;
+        Ok(())
     }
 
     /// The functions at each of some ascending addresses, innermost first; none where there is nothing to be known.
-    /// Beside them stands what has kept it from knowing more.
+    /// Beside them stands what has kept it from knowing more. The files are those that it was read from.
     pub(crate) fn frames(
         &mut self,
         elf: &Elf<'_>,
+        supplementary: Option<&Elf<'_>>,
         addresses: &[u64],
         limits: Limits,
         split_files: Option<&dyn SplitFiles>,
     ) -> (Vec<Vec<DebugFrame>>, Option<Error>) {
         let effort = Rc::new(Effort::new(limits.effort));
-        let dwarf = match pages_of(elf) {
-            Ok(pages) => self.sections.open(elf.endian, &pages, &effort),
+        let dwarf = match self.open(elf, supplementary, &effort) {
+            Ok(dwarf) => dwarf,
             Err(error) => return (vec![Vec::new(); addresses.len()], Some(error)),
         };
-        let Self { index, tables, clock, .. } = self;
+        let Self { index, tables, clock, supplementary, .. } = self;
+        let shared_units = supplementary.as_ref().map(|supplementary| &supplementary.index);
         let mut lookup = Lookup {
             dwarf: &dwarf,
             index,
@@ -111,16 +123,30 @@ impl DebugInfo {
             frames: vec![Vec::new(); addresses.len()],
             failure: index.has_gaps.then_some(Error::Dwarf(gimli::Error::MissingUnitDie)),
         };
-        let mut names = Names::new(&dwarf, Some(index), &effort);
+        let mut names = Names::new(&dwarf, Some(index), &effort).with_supplementary(shared_units);
         lookup.run(&mut names);
         let failure = if effort.is_spent() { Some(Error::TooCostly) } else { lookup.failure };
         (lookup.frames, failure)
     }
 
+    fn open(
+        &self,
+        elf: &Elf<'_>,
+        supplementary: Option<&Elf<'_>>,
+        effort: &Rc<Effort>,
+    ) -> Result<Dwarf<PagedReader>, Error> {
+        let mut dwarf = self.sections.open(elf.endian, &pages_of(elf)?, effort);
+        if let (Some(held), Some(elf)) = (&self.supplementary, supplementary) {
+            dwarf.set_sup(held.open(elf, effort)?);
+        }
+        Ok(dwarf)
+    }
+
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
         let tables: usize = self.tables.values().map(|(table, _)| table.bytes()).sum();
-        self.sections.bytes() + self.index.bytes() + self.tables.allocation_size() + tables
+        let supplementary = self.supplementary.as_ref().map_or(0, Supplementary::bytes);
+        self.sections.bytes() + self.index.bytes() + supplementary + self.tables.allocation_size() + tables
     }
 
     /// Drops the tables of the units that were used longest ago, until no more than `most` bytes are held or there are

@@ -34,10 +34,19 @@ pub(crate) struct Names<'a> {
     dwarf: &'a Dwarf<PagedReader>,
     /// `None` for what was split off, which refers to itself only.
     index: Option<&'a UnitIndex>,
+    /// The units of the supplementary file, if there is one.
+    shared_units: Option<&'a UnitIndex>,
     effort: &'a Effort,
     /// By the offset of the entry in `.debug_info`.
     known: Map<u64, Rc<Named>>,
-    open: Vec<(u64, Rc<OpenUnit>)>,
+    open: Vec<(InFile, Rc<OpenUnit>)>,
+}
+
+/// An offset in the `.debug_info` of one of two files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum InFile {
+    Main(u64),
+    Supplementary(u64),
 }
 
 #[derive(Default)]
@@ -50,6 +59,8 @@ struct Parts {
 enum Origin {
     SameUnit(UnitOffset<u64>),
     Anywhere(DebugInfoOffset<u64>),
+    /// In the supplementary file.
+    Shared(DebugInfoOffset<u64>),
 }
 
 impl<'a> Names<'a> {
@@ -58,7 +69,12 @@ impl<'a> Names<'a> {
         index: Option<&'a UnitIndex>,
         effort: &'a Effort,
     ) -> Self {
-        Self { dwarf, index, effort, known: Map::default(), open: Vec::new() }
+        Self { dwarf, index, shared_units: None, effort, known: Map::default(), open: Vec::new() }
+    }
+
+    /// Follows references into the supplementary file of `dwarf`, too.
+    pub(crate) fn with_supplementary(self, shared_units: Option<&'a UnitIndex>) -> Self {
+        Self { shared_units, ..self }
     }
 
     /// What they are read from.
@@ -93,18 +109,29 @@ impl<'a> Names<'a> {
         mut entry: UnitOffset<u64>,
         parts: &mut Parts,
     ) -> Result<()> {
+        let mut dwarf = self.dwarf;
         for _ in 0..MAX_REFERENCES {
-            let Some(origin) = self.take(&unit, entry, parts)? else { return Ok(()) };
+            let Some(origin) = take(dwarf, &unit, entry, parts)? else { return Ok(()) };
             if parts.linkage_name.is_some() && parts.line.is_some() {
                 return Ok(());
             }
             match origin {
                 Origin::SameUnit(offset) => entry = offset,
-                Origin::Anywhere(offset) => {
+                Origin::Anywhere(offset) if std::ptr::eq(dwarf, self.dwarf) => {
                     let Some(start) = self.index.map_or(Some(0), |index| index.unit_of(offset.0)) else {
                         return Ok(());
                     };
-                    unit = self.open(start)?;
+                    unit = self.open(dwarf, InFile::Main(start))?;
+                    entry = UnitOffset(offset.0 - start);
+                }
+                // From the supplementary file no reference leads back.
+                Origin::Anywhere(offset) | Origin::Shared(offset) => {
+                    let (Some(units), Some(shared)) = (self.shared_units, self.dwarf.sup()) else {
+                        return Ok(());
+                    };
+                    let Some(start) = units.unit_of(offset.0) else { return Ok(()) };
+                    dwarf = shared;
+                    unit = self.open(dwarf, InFile::Supplementary(start))?;
                     entry = UnitOffset(offset.0 - start);
                 }
             }
@@ -112,46 +139,52 @@ impl<'a> Names<'a> {
         Ok(())
     }
 
-    fn take(&self, unit: &OpenUnit, entry: UnitOffset<u64>, parts: &mut Parts) -> Result<Option<Origin>> {
-        let unit = unit.within(self.dwarf);
-        let mut entries = unit.entries_raw(Some(entry))?;
-        let Some(abbreviation) = entries.read_abbreviation()? else { return Ok(None) };
-        let text = |value| unit.attr_string(value).and_then(|text| text.text(MAX_NAME_BYTES)).ok();
-        let mut origin = None;
-        for specification in abbreviation.attributes() {
-            let attribute = entries.read_attribute(*specification)?;
-            match attribute.name() {
-                gimli::DW_AT_linkage_name | gimli::DW_AT_MIPS_linkage_name
-                    if parts.linkage_name.is_none() =>
-                {
-                    parts.linkage_name = text(attribute.value());
-                }
-                gimli::DW_AT_name if parts.name.is_none() => parts.name = text(attribute.value()),
-                gimli::DW_AT_decl_line if parts.line.is_none() => {
-                    parts.line = attribute.udata_value().and_then(|line| line.try_into().ok());
-                }
-                gimli::DW_AT_abstract_origin | gimli::DW_AT_specification => {
-                    origin = match attribute.value() {
-                        AttributeValue::UnitRef(offset) => Some(Origin::SameUnit(offset)),
-                        AttributeValue::DebugInfoRef(offset) => Some(Origin::Anywhere(offset)),
-                        _ => None,
-                    };
-                }
-                _ => {}
-            }
-        }
-        Ok(origin)
-    }
-
-    fn open(&mut self, start: u64) -> Result<Rc<OpenUnit>> {
-        if let Some((_, unit)) = self.open.iter().find(|(open, _)| *open == start) {
+    fn open(&mut self, dwarf: &Dwarf<PagedReader>, at: InFile) -> Result<Rc<OpenUnit>> {
+        if let Some((_, unit)) = self.open.iter().find(|(open, _)| *open == at) {
             return Ok(unit.clone());
         }
-        let unit = Rc::new(OpenUnit::at(self.dwarf, start, self.effort)?);
+        let (InFile::Main(start) | InFile::Supplementary(start)) = at;
+        let unit = Rc::new(OpenUnit::at(dwarf, start, self.effort)?);
         if self.open.len() >= MAX_OPEN_UNITS {
             self.open.remove(0);
         }
-        self.open.push((start, unit.clone()));
+        self.open.push((at, unit.clone()));
         Ok(unit)
     }
+}
+
+/// Takes what an entry says; where it refers to for more.
+fn take(
+    dwarf: &Dwarf<PagedReader>,
+    unit: &OpenUnit,
+    entry: UnitOffset<u64>,
+    parts: &mut Parts,
+) -> Result<Option<Origin>> {
+    let unit = unit.within(dwarf);
+    let mut entries = unit.entries_raw(Some(entry))?;
+    let Some(abbreviation) = entries.read_abbreviation()? else { return Ok(None) };
+    let text = |value| unit.attr_string(value).and_then(|text| text.text(MAX_NAME_BYTES)).ok();
+    let mut origin = None;
+    for specification in abbreviation.attributes() {
+        let attribute = entries.read_attribute(*specification)?;
+        match attribute.name() {
+            gimli::DW_AT_linkage_name | gimli::DW_AT_MIPS_linkage_name if parts.linkage_name.is_none() => {
+                parts.linkage_name = text(attribute.value());
+            }
+            gimli::DW_AT_name if parts.name.is_none() => parts.name = text(attribute.value()),
+            gimli::DW_AT_decl_line if parts.line.is_none() => {
+                parts.line = attribute.udata_value().and_then(|line| line.try_into().ok());
+            }
+            gimli::DW_AT_abstract_origin | gimli::DW_AT_specification => {
+                origin = match attribute.value() {
+                    AttributeValue::UnitRef(offset) => Some(Origin::SameUnit(offset)),
+                    AttributeValue::DebugInfoRef(offset) => Some(Origin::Anywhere(offset)),
+                    AttributeValue::DebugInfoRefSup(offset) => Some(Origin::Shared(offset)),
+                    _ => None,
+                };
+            }
+            _ => {}
+        }
+    }
+    Ok(origin)
 }

@@ -6,11 +6,31 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use telegen_model::{FileId, FileOffset, Pid};
+use telegen_model::{BuildId, FileId, FileOffset, Pid};
 use telegen_process::{ProcFs, Root};
-use telegen_symbolize::{Budget, DebugFiles, DebugOutcome, Place, Source, Symbolizer, build_id};
+use telegen_symbolize::{
+    Budget, DebugFiles, DebugOutcome, DebugServer, Failure, Place, Source, Symbolizer, build_id,
+};
 
+/// A function with two more inlined into it, from its first instruction on.
+const INLINED: &str = r#"
+#include <stdlib.h>
+static inline __attribute__((always_inline)) int a_function_that_is_inlined_and_has_a_long_name(volatile int *number)
+{
+    return *number * 3;
+}
+__attribute__((noinline)) int inlined_into_hidden(volatile int *number)
+{
+    return a_function_that_is_inlined_and_has_a_long_name(number);
+}
+int main(int argc, char **argv)
+{
+    volatile int number = argc;
+    return inlined_into_hidden(&number) + (argc > 9 ? atoi(argv[1]) : 0);
+}
+"#;
 const DIRECTORY: &str = "opt/app";
 const WITH_BUILD_ID: &[&str] = &["-O2", "-g", "-Wl,--build-id"];
 const WITHOUT: &[&str] = &["-O2", "-g", "-Wl,--build-id=none"];
@@ -35,9 +55,14 @@ fn tool(tool: &str, arguments: &[&Path]) {
 impl Machine {
     /// `None`, said aloud, if there is no compiler here.
     pub(crate) fn new(flags: &[&str]) -> Option<Self> {
-        let program = Program::compile("gcc", C, flags)?;
+        Self::of(C, "hidden", flags)
+    }
+
+    /// Of another source, in which another function is looked up.
+    fn of(source: &str, function: &str, flags: &[&str]) -> Option<Self> {
+        let program = Program::compile("gcc", source, flags)?;
         let functions = program.functions();
-        let (_, start, _) = functions.iter().find(|(name, ..)| name == "hidden").expect("the function");
+        let (_, start, _) = functions.iter().find(|(name, ..)| name == function).expect("the function");
         let hidden = FileOffset(offset_of(&program, *start));
         let [whole, split_off] = ["whole", "program.debug"].map(|name| program.directory.path().join(name));
         fs::copy(&program.path, &whole).expect("copied");
@@ -81,7 +106,7 @@ impl Machine {
 
     /// Looks the hidden function up; and says what came of the files that were looked at.
     pub(crate) fn look_up(&self) -> (Place, Vec<(DebugOutcome, u64)>) {
-        let mut symbolizer = Symbolizer::with_host(Budget::default(), Some(self.root(1)));
+        let mut symbolizer = Symbolizer::with_debug_files(Budget::default(), Some(self.root(1)), None);
         let debug_files = DebugFiles::to_seek(self.root(7), &format!("/{DIRECTORY}/program"));
         let place = self.look_up_with(&mut symbolizer, &debug_files);
         let outcomes = symbolizer.debug_outcomes().filter(|(_, count)| *count > 0).collect();
@@ -264,4 +289,133 @@ fn lines_are_found_for_a_program_that_has_kept_its_symbols() {
     assert_eq!((&*place.frames[0].name, place.frames[0].line), ("hidden", 0));
     machine.place("7", &machine.path_by_build_id());
     assert_named(&machine.look_up().0);
+}
+
+/// Puts compressed symbols into the stripped program, as Fedora does.
+fn add_mini_debug_info(machine: &Machine, symbols: &Path) {
+    tool("xz", &["--keep".as_ref(), "--force".as_ref(), symbols]);
+    let section = format!("--add-section=.gnu_debugdata={}.xz", symbols.display());
+    tool("objcopy", &[section.as_ref(), &machine.program.path]);
+}
+
+#[test]
+fn compressed_symbols_of_the_program_itself_have_its_local_functions() {
+    let Some(machine) = Machine::new(WITH_BUILD_ID) else { return };
+    let symbols = machine.program.directory.path().join("symbols");
+    let arguments = ["-S", "--remove-section=.comment", "--keep-symbol=hidden"].map(Path::new);
+    tool("objcopy", &[&arguments[..], &[machine.split_off.as_path(), symbols.as_path()]].concat());
+    add_mini_debug_info(&machine, &symbols);
+    let mut symbolizer = Symbolizer::new(Budget::default());
+    let place = machine.look_up_with(&mut symbolizer, &DebugFiles::default());
+    assert_eq!((&*place.frames[0].name, place.frames[0].line), ("hidden", 0));
+    let held = symbolizer.figures().debug_info_bytes;
+    assert!((1..=Budget::default().debug_info_bytes).contains(&held), "{held} bytes");
+    symbolizer.trim();
+    assert_eq!(symbolizer.figures().debug_info_bytes, 0);
+    // What was split off tells more.
+    machine.place("7", &machine.path_by_build_id());
+    assert_named(&machine.look_up().0);
+}
+
+#[test]
+fn a_bomb_in_the_place_of_symbols_costs_nothing_but_their_names() {
+    let Some(machine) = Machine::new(WITH_BUILD_ID) else { return };
+    let bomb = machine.program.directory.path().join("bomb");
+    File::create(&bomb).and_then(|file| file.set_len(256 << 20)).expect("a sparse file");
+    add_mini_debug_info(&machine, &bomb);
+    let mut symbolizer = Symbolizer::new(Budget::default());
+    let before = Instant::now();
+    let place = machine.look_up_with(&mut symbolizer, &DebugFiles::default());
+    assert!(place.frames[0].name.starts_with("[program+0x"), "{place:?}");
+    assert!(before.elapsed() < Duration::from_secs(10), "{:?}", before.elapsed());
+    let failures: Vec<_> = symbolizer.failures().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(failures, [(Failure::SymbolsTooLarge, 1)]);
+    assert!(symbolizer.figures().debug_info_bytes < 4096);
+}
+
+/// Two debug files of the same source, of which dwz has put what they have in common into a third.
+fn with_supplementary(machine: &Machine, path: &str) -> Option<PathBuf> {
+    let directory = machine.program.directory.path();
+    let (other, common) = (directory.join("other.debug"), directory.join("common.debug"));
+    fs::copy(&machine.split_off, &other).expect("copied");
+    let mut dwz = Command::new("dwz");
+    dwz.arg("-m").arg(&common).args(["-M", path]).arg(&machine.split_off).arg(&other);
+    match dwz.stdin(Stdio::null()).status() {
+        Ok(status) => assert!(status.success(), "{dwz:?}"),
+        Err(error) => {
+            eprintln!("SKIPPED: no dwz: {error}");
+            return None;
+        }
+    }
+    assert!(common.exists(), "there is enough in common");
+    Some(common)
+}
+
+#[test]
+fn names_in_a_supplementary_file_are_found_and_only_in_the_right_one() {
+    let path = "/usr/lib/debug/.dwz/common.debug";
+    let Some(machine) = Machine::of(INLINED, "inlined_into_hidden", WITH_BUILD_ID) else { return };
+    let Some(common) = with_supplementary(&machine, path) else { return };
+    machine.place("7", &machine.path_by_build_id());
+    let names =
+        |place: &Place| -> Vec<String> { place.frames.iter().map(|frame| frame.name.to_string()).collect() };
+    let (without, outcomes) = machine.look_up();
+    assert_eq!(outcomes, [(DebugOutcome::FoundInTarget, 1)]);
+    fs::copy(&common, machine.below("7", &path[1..])).expect("copied");
+    let (with, outcomes) = machine.look_up();
+    assert_eq!(outcomes, [(DebugOutcome::FoundInTarget, 2)]);
+    assert_ne!(names(&without), names(&with), "something was in the supplementary file");
+    assert!(names(&with).contains(&"a_function_that_is_inlined_and_has_a_long_name".to_owned()), "{with:?}");
+    // The supplementary file of another pair of files.
+    fs::copy(&machine.split_off, machine.below("7", &path[1..])).expect("copied");
+    let (other, outcomes) = machine.look_up();
+    assert_eq!(outcomes, [(DebugOutcome::FoundInTarget, 1), (DebugOutcome::WrongBuildId, 1)]);
+    assert_eq!(names(&other), names(&without));
+}
+
+/// Who has a file, from the second question on.
+#[derive(Debug)]
+struct Later {
+    path: PathBuf,
+    asked: AtomicUsize,
+}
+
+impl DebugServer for Later {
+    fn ask(&self, _: &BuildId) -> Option<File> {
+        (self.asked.fetch_add(1, Ordering::SeqCst) > 0).then(|| File::open(&self.path).expect("there"))
+    }
+}
+
+#[test]
+fn what_a_server_sends_later_is_in_the_next_profile() {
+    let Some(machine) = Machine::new(WITH_BUILD_ID) else { return };
+    let server = Arc::new(Later { path: machine.split_off.clone(), asked: AtomicUsize::new(0) });
+    let mut symbolizer = Symbolizer::with_debug_files(Budget::default(), None, Some(server.clone()));
+    let debug_files = DebugFiles::to_seek(machine.root(7), "/opt/app/program");
+    let first = machine.look_up_with(&mut symbolizer, &debug_files);
+    assert!(first.frames[0].name.starts_with("[program+0x"), "{first:?}");
+    assert_named(&machine.look_up_with(&mut symbolizer, &debug_files));
+    assert_named(&machine.look_up_with(&mut symbolizer, &debug_files));
+    assert_eq!(server.asked.load(Ordering::SeqCst), 2, "nobody is asked for what is there");
+    let found = |symbolizer: &Symbolizer, wanted| {
+        symbolizer.debug_outcomes().find(|(outcome, _)| *outcome == wanted).map(|(_, count)| count)
+    };
+    assert_eq!(found(&symbolizer, DebugOutcome::FoundOnServer), Some(1));
+}
+
+#[test]
+fn a_server_is_not_believed_and_not_asked_for_what_is_here() {
+    let Some(machine) = Machine::new(WITH_BUILD_ID) else { return };
+    let server =
+        Arc::new(Later { path: machine.whole.with_file_name("program.c"), asked: AtomicUsize::new(1) });
+    let mut symbolizer = Symbolizer::with_debug_files(Budget::default(), None, Some(server.clone()));
+    let debug_files = || DebugFiles::to_seek(machine.root(7), "/opt/app/program");
+    let place = machine.look_up_with(&mut symbolizer, &debug_files());
+    assert!(place.frames[0].name.starts_with("[program+0x"), "{place:?}");
+    let outcomes: Vec<_> = symbolizer.debug_outcomes().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(outcomes, [(DebugOutcome::NotElf, 1)]);
+    machine.place("7", &machine.path_by_build_id());
+    let mut symbolizer = Symbolizer::with_debug_files(Budget::default(), None, Some(server.clone()));
+    assert_named(&machine.look_up_with(&mut symbolizer, &debug_files()));
+    assert_eq!(server.asked.load(Ordering::SeqCst), 2);
 }

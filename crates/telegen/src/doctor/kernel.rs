@@ -6,7 +6,16 @@ use std::path::Path;
 use telegen_bpf::{Clock, Kernel, Options, btf_path, lockdown as mode_of_lockdown};
 
 pub(super) fn findings() -> Vec<Finding> {
-    vec![release(), btf(), lockdown(), programs(), hardware_clock(), sample_rate(), stack_depth()]
+    vec![
+        release(),
+        btf(),
+        lockdown(),
+        programs(),
+        replaced_code(),
+        hardware_clock(),
+        sample_rate(),
+        stack_depth(),
+    ]
 }
 
 fn release() -> Finding {
@@ -57,6 +66,18 @@ fn programs() -> Finding {
             finding("BPF programs", Health::Ok, format!("load, attach, and tick on {clocks} CPUs"), "")
         }
         Err(error) => finding("BPF programs", Health::Missing, error.to_string(), "nothing can be profiled"),
+    }
+}
+
+fn replaced_code() -> Finding {
+    match Kernel::load(&options(Clock::CpuClock)).and_then(|mut kernel| kernel.watch_areas()) {
+        Ok(()) => finding("replaced code", Health::Ok, "is noticed when it is mapped", ""),
+        Err(error) => finding(
+            "replaced code",
+            Health::Degraded,
+            error.to_string(),
+            "a library in the place of another of the same size may be taken for that one",
+        ),
     }
 }
 

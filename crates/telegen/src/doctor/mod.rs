@@ -1,6 +1,7 @@
 //! `telegen doctor`: what this machine and this process have of what telegen can use, and what each lack costs.
 
 mod confinement;
+mod debug_files;
 mod kernel;
 mod machine;
 mod permissions;
@@ -52,6 +53,7 @@ pub(crate) fn run(format: DoctorFormat, config: Option<&Path>) -> Result<(), Fai
         confinement::findings(),
         machine::findings(),
         pods::findings(config),
+        debug_files::findings(config),
     ]
     .concat();
     let ok = findings.iter().all(|finding| finding.status != Health::Missing);

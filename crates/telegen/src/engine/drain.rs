@@ -3,16 +3,18 @@
 use super::unwind;
 use super::waker::{Inbox, Sender, channel};
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TryRecvError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
-use telegen_bpf::{Sample, SampleReader, SampleRings};
-use telegen_collect::{Collector, Flaws, Interval, TargetFacts, Tick};
-use telegen_model::{ProcessFacts, TargetNumber, Token};
+use telegen_bpf::{RemapCounts, Sample, SampleReader, SampleRings};
+use telegen_collect::{Collector, Flaws, Interval, Remaps, TargetFacts, Tick};
+use telegen_model::{KernelKey, ProcessFacts, SpaceState, TargetNumber, Token};
 use telegen_process::ProcFs;
 
 /// How long samples may lie in their rings. The kernel wakes this thread for the first one only; the timer does the
@@ -23,7 +25,7 @@ const QUEUE: usize = 4096;
 /// What the thread is told.
 pub(crate) enum Message {
     /// A program image is a target from now on.
-    Start { token: Token, facts: Arc<ProcessFacts>, parent: Option<Token> },
+    Start { token: Token, key: Option<KernelKey>, facts: Arc<ProcessFacts>, parent: Option<Token> },
     /// Something else is known of a target.
     Facts { token: Token, facts: Arc<ProcessFacts> },
     /// What samples of this number are of from now on; there have been none yet.
@@ -62,6 +64,7 @@ pub(crate) struct Drain {
 impl Drain {
     pub(crate) fn start(
         rings: SampleRings,
+        remaps: RemapCounts,
         period_ns: u64,
         unwind: Sender<unwind::Message>,
     ) -> io::Result<Self> {
@@ -69,7 +72,7 @@ impl Drain {
         let figures = Arc::new(DrainFigures::default());
         let shown = figures.clone();
         let thread = Builder::new().name("tg-drain".into()).spawn(move || {
-            if let Err(error) = run(&rings, period_ns, &inbox, &shown, &unwind) {
+            if let Err(error) = run(&rings, remaps, period_ns, &inbox, &shown, &unwind) {
                 tracing::error!(%error, "draining samples has stopped: no more samples are taken");
             }
         })?;
@@ -88,16 +91,42 @@ impl Drain {
 
 fn run(
     rings: &SampleRings,
+    remaps: RemapCounts,
     period_ns: u64,
     inbox: &Inbox<Message>,
     figures: &DrainFigures,
     unwind: &Sender<unwind::Message>,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let collector = Rc::new(RefCell::new(Collector::new(ProcFs::default(), period_ns)));
+    let keys = Rc::new(RefCell::new(HashMap::<Token, KernelKey>::new()));
+    let remaps = KernelRemaps { counts: remaps, keys: keys.clone() };
+    let collector = Collector::new(ProcFs::default(), period_ns).with_remaps(remaps);
+    let collector = Rc::new(RefCell::new(collector));
     let into = collector.clone();
     let reader = rings.reader(move |sample| record(&mut into.borrow_mut(), &sample))?;
-    Loop { reader, collector, inbox, figures, unwind, drain_at: None }.run()?;
+    Loop { reader, collector, keys, inbox, figures, unwind, drain_at: None }.run()?;
     Ok(())
+}
+
+/// What the kernel side knows of code that gives way to other code.
+struct KernelRemaps {
+    counts: RemapCounts,
+    keys: Rc<RefCell<HashMap<Token, KernelKey>>>,
+}
+
+impl std::fmt::Debug for KernelRemaps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KernelRemaps").finish_non_exhaustive()
+    }
+}
+
+impl Remaps for KernelRemaps {
+    fn state(&self, image: Token) -> Option<SpaceState> {
+        self.counts.state(*self.keys.borrow().get(&image)?, image)
+    }
+
+    fn areas(&self, image: Token, now: u32) -> Vec<(u32, Range<u64>)> {
+        self.counts.areas(image, now)
+    }
 }
 
 fn record(collector: &mut Collector, sample: &Sample<'_>) {
@@ -111,6 +140,7 @@ fn record(collector: &mut Collector, sample: &Sample<'_>) {
             not_ready: sample.not_ready,
             kernel_truncated: sample.kernel_truncated,
         },
+        remaps: sample.remaps,
     };
     collector.record(sample.token, sample.target, &tick);
 }
@@ -118,6 +148,8 @@ fn record(collector: &mut Collector, sample: &Sample<'_>) {
 struct Loop<'a> {
     reader: SampleReader,
     collector: Rc<RefCell<Collector>>,
+    /// Where each image stands in the kernel's table.
+    keys: Rc<RefCell<HashMap<Token, KernelKey>>>,
     inbox: &'a Inbox<Message>,
     figures: &'a DrainFigures,
     unwind: &'a Sender<unwind::Message>,
@@ -129,11 +161,12 @@ impl Loop<'_> {
     fn run(mut self) -> io::Result<()> {
         loop {
             let now = Instant::now();
-            let woken = match self.drain_at {
-                // With samples in the rings the descriptor is readable all the time: only the clock counts.
-                Some(at) => self.inbox.wait(None, Some(at.saturating_duration_since(now)))?,
-                None => self.inbox.wait(Some(self.reader.descriptor()), None)?,
-            };
+            let mappings_at = self.collector.borrow().next_due();
+            let wake_at = self.drain_at.into_iter().chain(mappings_at).min();
+            let timeout = wake_at.map(|at| at.saturating_duration_since(now));
+            // With samples in the rings the descriptor is readable all the time: only the clock counts.
+            let descriptor = self.drain_at.is_none().then(|| self.reader.descriptor());
+            let woken = self.inbox.wait(descriptor, timeout)?;
             if woken.descriptor {
                 self.drain_at = Some(Instant::now() + DRAIN_INTERVAL);
             }
@@ -144,6 +177,7 @@ impl Loop<'_> {
                 self.drain_at = None;
                 self.drain();
             }
+            self.collector.borrow_mut().catch_up(Instant::now());
             self.tell_changes();
         }
     }
@@ -172,7 +206,8 @@ impl Loop<'_> {
     fn take_messages(&mut self) -> Option<()> {
         loop {
             match self.inbox.take() {
-                Ok(Message::Start { token, facts, parent }) => {
+                Ok(Message::Start { token, key, facts, parent }) => {
+                    self.keys.borrow_mut().extend(key.map(|key| (token, key)));
                     self.collector.borrow_mut().start(token, facts, parent);
                 }
                 Ok(Message::Facts { token, facts }) => {
@@ -189,7 +224,10 @@ impl Loop<'_> {
                 }
                 Ok(Message::SetPeriod(period_ns)) => self.collector.borrow_mut().set_period(period_ns),
                 Ok(Message::Begin(now)) => self.collector.borrow_mut().begin(now),
-                Ok(Message::End(token)) => self.collector.borrow_mut().end(token),
+                Ok(Message::End(token)) => {
+                    self.keys.borrow_mut().remove(&token);
+                    self.collector.borrow_mut().end(token);
+                }
                 Ok(Message::Flush(to)) => self.flush(&to),
                 Err(TryRecvError::Empty) => return Some(()),
                 Err(TryRecvError::Disconnected) => return None,

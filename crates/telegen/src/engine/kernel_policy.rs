@@ -155,6 +155,7 @@ fn policy_of(selector: &Selector) -> Policy {
     if selector.is_full() {
         return policy;
     }
+    policy.knows_inclusions = kernel_rules.knows_inclusions();
     let mut of_rank = None;
     for rule in kernel_rules.rules() {
         if !rule.exclude && of_rank != Some(rule.target) {

@@ -64,6 +64,8 @@ pub(crate) struct EngineOptions {
     pub(crate) labels: SampleLabels,
     /// Who is asked for pods, if anybody is.
     pub(crate) kubernetes: Option<telegen_k8s::Options>,
+    /// Which debuginfod servers are asked, if any are.
+    pub(crate) debuginfod: Option<telegen_debuginfod::Options>,
 }
 
 impl EngineOptions {
@@ -108,11 +110,27 @@ impl Engine {
         };
         let mut kernel = Kernel::load(&kernel_options)?;
         kernel.watch_processes()?;
+        if let Err(error) = kernel.watch_areas() {
+            tracing::warn!(
+                %error,
+                "code that takes the place of other code is noticed late: stacks may be unwound and named by what was there before"
+            );
+        }
         let rings = kernel.sample_rings()?;
         let shares = MemoryShares::of(options.memory_bytes);
         let unwind = Unwind::start(kernel.unwind_maps()?, shares.tables)?;
-        let drain = Drain::start(rings, period_ns(options.rates.clock_hz), unwind.sender.clone())?;
-        let symbolize = Symbolize::start(options.labels.clone(), shares.symbols, metrics.clone())?;
+        let drain = Drain::start(
+            rings,
+            kernel.remap_counts()?,
+            period_ns(options.rates.clock_hz),
+            unwind.sender.clone(),
+        )?;
+        let symbolize = Symbolize::start(
+            options.labels.clone(),
+            shares.symbols,
+            options.debuginfod.as_ref(),
+            metrics.clone(),
+        )?;
         let (ready, first) = sync_channel(1);
         let (pods, prepared) = Prepared::of(options.kubernetes.clone());
         let parts = lifecycle::Parts {

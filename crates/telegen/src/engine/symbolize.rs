@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use telegen_collect::{Interval, Marker, ProfileAssembler, SampleLabels};
+use telegen_debuginfod::DebugInfod;
 use telegen_model::{Pid, Profile};
 use telegen_process::{ProcFs, Root};
-use telegen_symbolize::Budget;
+use telegen_symbolize::{Budget, DebugServer};
 
 /// Intervals that may wait to be named.
 const QUEUE: usize = 2;
@@ -29,16 +30,26 @@ pub(crate) struct Symbolize {
 }
 
 impl Symbolize {
-    pub(crate) fn start(labels: SampleLabels, budget: Budget, metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub(crate) fn start(
+        labels: SampleLabels,
+        budget: Budget,
+        debuginfod: Option<&telegen_debuginfod::Options>,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Self> {
         let host = host_root().map(Arc::new);
+        let debuginfod = debuginfod.and_then(start_debuginfod);
         let (sender, jobs) = sync_channel::<Job>(QUEUE);
         let thread = Builder::new().name("tg-symbolize".into()).spawn(move || {
-            let mut assembler = ProfileAssembler::new(labels, budget, host);
+            let mut assembler =
+                ProfileAssembler::new(labels, budget, host, debuginfod.clone().map(as_server));
             for job in jobs {
                 match job {
                     Job::Assemble(interval, to) => {
                         let profile = assembler.assemble(&interval);
                         publish(&metrics, &interval, &assembler);
+                        if let Some(debuginfod) = &debuginfod {
+                            metrics.debug_files.set_server(debuginfod);
+                        }
                         // Whoever asked may have given up.
                         let _ = to.send(profile);
                     }
@@ -67,6 +78,21 @@ impl Symbolize {
         // A panic there has been printed by its thread.
         let _ = thread.join();
     }
+}
+
+/// Without it there are fewer names, and a profile all the same.
+fn start_debuginfod(options: &telegen_debuginfod::Options) -> Option<Arc<DebugInfod>> {
+    match DebugInfod::start(options) {
+        Ok(debuginfod) => Some(Arc::new(debuginfod)),
+        Err(error) => {
+            tracing::warn!(%error, "no debuginfod server is asked");
+            None
+        }
+    }
+}
+
+fn as_server(debuginfod: Arc<DebugInfod>) -> Arc<dyn DebugServer> {
+    debuginfod
 }
 
 /// The root of this machine: that of its first process, or what looks like it in a container that sees no other.

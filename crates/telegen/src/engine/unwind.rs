@@ -1,5 +1,5 @@
-//! The threads `tg-unwind`, which tells the kernel side what stacks are unwound by, and `tg-tables`, which makes the
-//! tables: one after the other, so that a large binary delays no other process's mappings.
+//! The threads `tg-unwind`, which tells the kernel side what stacks are unwound by, and two that make the tables, so that a
+//! large binary delays neither mappings nor the tables of small ones: `tg-tables` and `tg-large-tables`.
 
 use super::waker::{Inbox, Sender, channel};
 use crate::unwind_metrics::UnwindState;
@@ -10,10 +10,12 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_cha
 use std::thread::{Builder, JoinHandle};
 use telegen_bpf::{MappedRange, TableSlot, UnwindMaps, UnwindTable};
 use telegen_collect::{CodeChange, MappedCode, Module};
-use telegen_model::{FileId, Token};
+use telegen_model::{FileId, SpaceState, Token};
 use telegen_unwind::{Binary, Code, KernelSide, Range, RawRule, Registry, Table, TableLimits, TableState};
 
 const QUEUE: usize = 256;
+/// Binaries from this size on, of which there are few, wait for one another only. Below it, a table takes a moment.
+const LARGE_BYTES: u64 = 32 << 20;
 
 /// A binary that a table is to be made of.
 type Job = (FileId, Arc<Module>);
@@ -67,52 +69,67 @@ pub(crate) struct Unwind {
     pub(crate) sender: Sender<Message>,
     pub(crate) figures: Arc<UnwindFigures>,
     thread: JoinHandle<()>,
-    tables: JoinHandle<()>,
+    makers: Vec<JoinHandle<()>>,
 }
 
 impl Unwind {
     pub(crate) fn start(maps: UnwindMaps, limits: TableLimits) -> io::Result<Self> {
         let (sender, inbox) = channel(QUEUE)?;
-        let (jobs, to_make) = sync_channel(1);
-        let made = sender.clone();
-        let tables = Builder::new().name("tg-tables".into()).spawn(move || make_tables(&to_make, &made))?;
+        let (mut lanes, mut makers) = (Vec::new(), Vec::new());
+        for (name, size) in [("tg-tables", Size::Small), ("tg-large-tables", Size::Large)] {
+            let (jobs, to_make) = sync_channel(1);
+            let made = sender.clone();
+            makers.push(Builder::new().name(name.into()).spawn(move || make_tables(&to_make, &made))?);
+            lanes.push(Lane { size, jobs, waiting: None });
+        }
         let figures = Arc::new(UnwindFigures::default());
         let shown = figures.clone();
         let thread = Builder::new().name("tg-unwind".into()).spawn(move || {
             let kernel = Maps { maps, refused: 0 };
             let registry = Registry::new(UnwindMaps::MAX_RULES, limits);
-            Owner {
-                kernel,
-                registry,
-                jobs,
-                waiting: None,
-                under_way: 0,
-                settling: Vec::new(),
-                figures: shown,
-            }
-            .run(&inbox);
+            Owner { kernel, registry, lanes, under_way: 0, settling: Vec::new(), figures: shown }.run(&inbox);
         })?;
-        Ok(Self { sender, figures, thread, tables })
+        Ok(Self { sender, figures, thread, makers })
     }
 
     /// Ends the threads.
     pub(crate) fn join(self) {
-        let Self { sender, thread, tables, .. } = self;
+        let Self { sender, thread, makers, .. } = self;
         // If it cannot be told, it has ended already.
         let _ = sender.send(Message::Stop);
         // A panic there has been printed by its thread.
         let _ = thread.join();
-        let _ = tables.join();
+        makers.into_iter().for_each(|maker| _ = maker.join());
     }
+}
+
+/// How large a binary is, as far as it matters for who has to wait for whom.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Size {
+    Small,
+    Large,
+}
+
+impl Size {
+    fn of(module: &Module) -> Self {
+        let bytes = module.file.as_ref().map_or(0, |file| file.bytes);
+        if bytes < LARGE_BYTES { Self::Small } else { Self::Large }
+    }
+}
+
+/// A thread that makes tables of binaries of this size.
+struct Lane {
+    size: Size,
+    jobs: SyncSender<Job>,
+    /// What found it busy.
+    waiting: Option<Job>,
 }
 
 struct Owner {
     kernel: Maps,
     registry: Registry<TableSlot, Arc<Module>>,
-    /// Dropped when the thread that makes tables shall end.
-    jobs: SyncSender<Job>,
-    /// What found that thread busy.
-    waiting: Option<Job>,
+    /// Dropped when the threads that make tables shall end.
+    lanes: Vec<Lane>,
     /// Tables that are being made.
     under_way: usize,
     /// Who wants to know when there are none.
@@ -138,7 +155,7 @@ impl Owner {
             }
             self.hand_out_jobs();
             self.publish();
-            if self.under_way == 0 && self.waiting.is_none() {
+            if self.under_way == 0 && self.lanes.iter().all(|lane| lane.waiting.is_none()) {
                 // Who has given up waiting need not be told.
                 self.settling.drain(..).for_each(|answer| _ = answer.send(()));
             }
@@ -147,23 +164,28 @@ impl Owner {
 
     fn take(&mut self, change: CodeChange) {
         match change {
-            CodeChange::Mapped(image, code) => {
+            CodeChange::Mapped(image, code, state) => {
                 let code = code.into_iter().map(code_of).collect();
-                self.registry.mapped(image, code, &mut self.kernel);
+                self.registry.mapped(image, code, state, &mut self.kernel);
             }
+            CodeChange::Confirmed(image, state) => self.registry.confirmed(image, state, &mut self.kernel),
             CodeChange::Gone(image) => self.registry.unmapped(image, &mut self.kernel),
         }
     }
 
     fn hand_out_jobs(&mut self) {
-        while let Some(job) = self.waiting.take().or_else(|| self.registry.next_job()) {
-            match self.jobs.try_send(job) {
-                Ok(()) => self.under_way += 1,
-                Err(TrySendError::Full(job)) => {
-                    self.waiting = Some(job);
-                    return;
+        for lane in &mut self.lanes {
+            let size = lane.size;
+            let mut next = || self.registry.next_job_of(|module| Size::of(module) == size);
+            while let Some(job) = lane.waiting.take().or_else(&mut next) {
+                match lane.jobs.try_send(job) {
+                    Ok(()) => self.under_way += 1,
+                    Err(TrySendError::Full(job)) => {
+                        lane.waiting = Some(job);
+                        break;
+                    }
+                    Err(TrySendError::Disconnected(_)) => return,
                 }
-                Err(TrySendError::Disconnected(_)) => return,
             }
         }
     }
@@ -218,9 +240,9 @@ impl KernelSide for Maps {
         self.maps.remove_table(slot);
     }
 
-    fn set_mapped(&mut self, image: Token, ranges: &[Range<TableSlot>]) {
+    fn set_mapped(&mut self, image: Token, ranges: &[Range<TableSlot>], state: SpaceState) {
         let ranges: Vec<_> = ranges.iter().map(mapped_range).collect();
-        match self.maps.set_mapped(image, &ranges) {
+        match self.maps.set_mapped(image, &ranges, state) {
             Ok(true) => {}
             Ok(false) => self.refused += 1,
             Err(error) => {
@@ -254,6 +276,7 @@ fn make_tables(jobs: &Receiver<Job>, made: &Sender<Message>) {
                     name,
                     functions = binary.compiled.functions,
                     rows = binary.compiled.table.rows(),
+                    bytes = binary.compiled.table.bytes().len(),
                     damaged = binary.compiled.damaged,
                     "made an unwind table"
                 );

@@ -1,13 +1,18 @@
 //! Kubernetes, as it is asked for the pods of this node.
 
-use super::{PodBook, PodSource};
+#[cfg(not(feature = "kubernetes"))]
+use super::without_kubernetes::Pods;
+use super::{BUILT_WITHOUT, CAN_ASK, PodBook, PodSource};
+use crate::allocator::give_back;
 use crate::engine::Command;
 use crate::engine::waker::Sender;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
-use telegen_k8s::{Access, Bell, Change, Figures, Options, Pods, Source};
+#[cfg(feature = "kubernetes")]
+use telegen_k8s::Pods;
+use telegen_k8s::{Access, Bell, Change, Figures, Options, Source};
 use telegen_rules::RuleSet;
 
 /// How long commands wait for the source.
@@ -63,7 +68,7 @@ impl Prepared {
     }
 
     fn start_with(self, tell: impl FnMut(Vec<Change>) + Send + 'static) -> std::io::Result<Kubernetes> {
-        let pods = Pods::start(self.options.clone(), self.bell, tell)?;
+        let pods = Pods::start(self.options.clone(), self.bell, tell, give_back)?;
         Ok(Kubernetes { pods, in_sync: self.in_sync, options: self.options })
     }
 }
@@ -196,8 +201,8 @@ impl Drop for Look {
 /// What pods are known from, and what of them.
 pub(crate) fn described(options: Option<&Options>) -> String {
     let Some(Options { source, access, node, .. }) = options else {
-        return "their processes, which say namespace and name: no Kubernetes source is configured"
-            .to_owned();
+        let why = if CAN_ASK { "no Kubernetes source is configured" } else { BUILT_WITHOUT };
+        return format!("their processes, which say namespace and name: {why}");
     };
     let by = match access {
         Access::Kubeconfig(path) => format!("by {}", path.display()),

@@ -3,6 +3,8 @@
 mod book;
 mod environment;
 mod kubernetes;
+#[cfg(not(feature = "kubernetes"))]
+mod without_kubernetes;
 
 pub(crate) use book::PodBook;
 pub(crate) use kubernetes::{Kubernetes, Look, Need, PATIENCE, PodsView, Prepared, described};
@@ -12,6 +14,12 @@ use std::time::Instant;
 use telegen_k8s::Change;
 use telegen_model::{Container, PodFacts, ProcessFacts};
 use telegen_select::Selector;
+
+/// Whether anybody but processes can be asked for pods.
+pub(crate) const CAN_ASK: bool = cfg!(feature = "kubernetes");
+/// Why not, where nobody can.
+pub(crate) const BUILT_WITHOUT: &str =
+    "this telegen was built without Kubernetes (its cargo feature `kubernetes`)";
 
 /// What pods are known from.
 pub(crate) enum PodSource {

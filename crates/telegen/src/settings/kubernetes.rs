@@ -1,6 +1,7 @@
 //! Who is asked for pods, by the configuration and what is around it.
 
 use crate::failure::{Failure, Status};
+use crate::pods::{BUILT_WITHOUT, CAN_ASK};
 use std::env;
 use std::path::{Path, PathBuf};
 use telegen_config::{Config, Kubernetes, KubernetesUse, PodSource};
@@ -21,6 +22,11 @@ const NO_DEPLOYMENTS: &str = "warning: there are rules on deployments or cronjob
 pub(super) fn options(config: &Kubernetes) -> Result<Option<Options>, Failure> {
     if !is_on(config) {
         return Ok(None);
+    }
+    if !CAN_ASK {
+        let wanted =
+            "and kubernetes.enabled is true: set it to auto or false, or take one that was built with it";
+        return Err(Failure::message(Status::Usage, format!("{BUILT_WITHOUT}, {wanted}")));
     }
     let (source, access) = match config.source {
         PodSource::Api => (Source::Api, api_server(config)?),
@@ -51,7 +57,7 @@ fn is_on(config: &Kubernetes) -> bool {
     match config.enabled {
         KubernetesUse::On => true,
         KubernetesUse::Off => false,
-        KubernetesUse::Auto => in_pod(),
+        KubernetesUse::Auto => CAN_ASK && in_pod(),
     }
 }
 
@@ -107,4 +113,27 @@ fn node_name(config: &Kubernetes) -> Result<String, Failure> {
 
 fn from_environment(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_asked_only_by_a_telegen_that_can() {
+        let config = Kubernetes {
+            enabled: KubernetesUse::On,
+            source: PodSource::Kubelet,
+            node_name: Some("node-1".to_owned()),
+            ..Config::default().kubernetes
+        };
+        match options(&config) {
+            Ok(asked) => assert!(CAN_ASK && asked.is_some_and(|asked| asked.node == "node-1")),
+            Err(failure) => {
+                assert!(!CAN_ASK && failure.to_string().contains("kubernetes.enabled is true"), "{failure}");
+            }
+        }
+        let off = Kubernetes { enabled: KubernetesUse::Off, ..config };
+        assert!(options(&off).is_ok_and(|asked| asked.is_none()));
+    }
 }

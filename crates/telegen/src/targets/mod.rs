@@ -8,7 +8,7 @@ pub(crate) mod watch;
 
 use crate::containers::Containers;
 use crate::failure::{Failure, Status};
-use crate::output::{print, say, shown, table};
+use crate::output::{counted, print, say, shown, table};
 use crate::pods::{Look, Need, PodSource, described};
 use entry::{Entry, explanation, pod_name, target_name};
 pub(crate) use nothing_matched::nothing_matched;
@@ -78,9 +78,9 @@ pub(crate) fn run(
     print(&text).map_err(|error| Failure::new(Status::Failed, error))?;
     if found.partly_read > 0 {
         say(&format!(
-            "{} processes could be read in part only: executables and arguments of other users' processes need root \
+            "{} could be read in part only: executables and arguments of other users' processes need root \
              or CAP_SYS_PTRACE, so rules on them may not match here",
-            found.partly_read
+            counted(found.partly_read as u64, "process", "processes")
         ));
     }
     Ok(())
@@ -195,5 +195,7 @@ fn rendered(
         row
     };
     let rows: Vec<Vec<String>> = listed.iter().map(row).collect();
-    format!("{}\n{matched} of {scanned} processes are profiled: {}\n", table(&header, &rows), rules.summary())
+    let scanned = counted(scanned as u64, "process", "processes");
+    let are = if matched == 1 { "is" } else { "are" };
+    format!("{}\n{matched} of {scanned} {are} profiled: {}\n", table(&header, &rows), rules.summary())
 }

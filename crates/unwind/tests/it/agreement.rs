@@ -1,4 +1,4 @@
-//! The tables of real binaries, row by row: what gimli computes from the same registers and memory, the kernel side
+//! The tables of real binaries, address by address: what gimli computes from the same registers and memory, the kernel side
 //! must arrive at as well.
 
 use crate::kernel_side::{self, Registers, Step};
@@ -32,6 +32,14 @@ struct Binary<'a> {
 #[derive(Default, Debug)]
 struct Tally {
     rows: u64,
+    /// Addresses at which the kernel side's search was held against the row, …
+    addresses: u64,
+    /// … and of all functions together.
+    described: u64,
+    /// Addresses at which its step was, too.
+    steps: u64,
+    /// Rows whose frame is found by a register that is neither stack nor frame pointer.
+    by_others: u64,
     outermost: u64,
     signal: u64,
     unsupported: u64,
@@ -57,7 +65,8 @@ impl<'a> Binary<'a> {
         Self { frame: EhFrame::from(bytes), bases, compiled }
     }
 
-    /// Every row of every function, at its first and at its last address.
+    /// Every address of every function: that its rule is found. The step by it, at the first, the middle and the last address
+    /// of each row.
     fn compare(&self) -> Tally {
         let mut tally = Tally::default();
         let mut entries = self.frame.entries(&self.bases);
@@ -65,6 +74,7 @@ impl<'a> Binary<'a> {
         while let Some(entry) = entries.next().expect("an entry") {
             let gimli::CieOrFde::Fde(partial) = entry else { continue };
             let fde = partial.parse(EhFrame::cie_from_offset).expect("a function");
+            tally.described += fde.len();
             let mut rows = fde.rows(&self.frame, &self.bases, &mut context).expect("its rows");
             while let Some(row) = rows.next_row().expect("a row") {
                 let (first, last) = (row.start_address(), row.end_address() - 1);
@@ -72,7 +82,15 @@ impl<'a> Binary<'a> {
                     continue;
                 }
                 tally.rows += 1;
-                for pc in [first, last] {
+                let rule = self.compiled.table.find(first);
+                for pc in first..=last {
+                    assert_eq!(kernel_side::find(&self.compiled.table, pc), rule, "at {pc:#x}");
+                }
+                tally.addresses += last - first + 1;
+                let mut places = vec![first, first + (last - first) / 2, last];
+                places.dedup();
+                for pc in places {
+                    tally.steps += 1;
                     self.compare_at(pc, row, &fde, &mut tally);
                 }
             }
@@ -90,6 +108,7 @@ impl<'a> Binary<'a> {
         let number = self.compiled.table.find(pc);
         assert_eq!(kernel_side::find(&self.compiled.table, pc), number, "at {pc:#x}");
         let rule = &self.compiled.book.rules()[usize::from(number.0)];
+        tally.by_others += u64::from(matches!(rule.kind, 1 | 2) && !matches!(rule.register, 6 | 7));
         let before = Registers { pc, sp: register(7), fp: Some(register(6)) };
         let other = (rule.register != 7).then(|| register(rule.register.into()));
         let (step, after) = kernel_side::step(rule, before, other, &|address| Some(word(address)));
@@ -178,10 +197,18 @@ fn mapped() -> Vec<std::path::PathBuf> {
     executable.filter_map(|line| Some(line.get(line.find('/')?..)?.into())).collect()
 }
 
+/// What the interpreter of Python, if there is one, has mapped of itself.
+fn python() -> Vec<std::path::PathBuf> {
+    let program =
+        "print(''.join(line for line in open('/proc/self/maps') if 'r-xp' in line and 'python' in line))";
+    let output = std::process::Command::new("python3").args(["-c", program]).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    text.lines().filter_map(|line| Some(line.get(line.find('/')?..)?.into())).collect()
+}
+
 #[test]
-fn every_row_of_every_function_leads_where_gimli_says() {
+fn every_address_of_every_function_leads_where_gimli_says() {
     let candidates = [
-        "/usr/bin/python3",
         "/usr/bin/node",
         "/usr/bin/perl",
         "/usr/bin/bash",
@@ -191,20 +218,27 @@ fn every_row_of_every_function_leads_where_gimli_says() {
     let mut files = mapped();
     assert!(files.len() >= 3, "{files:?}");
     files.extend(candidates.iter().map(Into::into).filter(|path: &std::path::PathBuf| path.exists()));
+    files.extend(python());
     let machines = std::fs::read_dir("/usr/lib/jvm").into_iter().flatten().flatten();
     files.extend(machines.map(|java| java.path().join("lib/server/libjvm.so")).filter(|path| path.exists()));
-    let mut signals = 0;
+    let (mut signals, mut addresses) = (0, 0);
     for path in &files {
         let (tally, compiled) = compare(path);
         // Four bytes a row, and what blocks that are not full leave empty.
         let bytes = compiled.table.bytes().len();
         assert!(bytes < compiled.table.rows() * 5 + (8 << 10), "{}: {bytes} bytes", path.display());
         assert!(compiled.book.rules().len() < 1_000, "{}", path.display());
-        assert!(tally.rows > 500, "{}: {tally:?}", path.display());
+        assert!(tally.rows > 0, "{}: {tally:?}", path.display());
+        assert_eq!(tally.addresses, tally.described, "{}: {tally:?}", path.display());
+        assert!(tally.steps >= tally.rows && tally.steps <= tally.rows * 3, "{}: {tally:?}", path.display());
+        // What the kernel side cannot follow in a caller.
+        assert!(tally.by_others * 20 <= tally.steps, "{}: {tally:?}", path.display());
         assert_eq!(compiled.damaged, 0, "{}", path.display());
         // The last instructions of `__builtin_eh_return`, which keep the return address in a register, are a few rows.
-        assert!(tally.unsupported <= 8 + tally.rows / 2_000, "{}: {tally:?}", path.display());
+        assert!(tally.unsupported <= 12 + tally.steps / 2_000, "{}: {tally:?}", path.display());
         signals += tally.signal;
+        addresses += tally.addresses;
     }
     assert!(signals > 0, "the C library has a signal trampoline");
+    assert!(addresses > 2_000_000, "{addresses} addresses of {files:?}");
 }

@@ -6,7 +6,7 @@ use telegen_unwind::{BLOCK_BYTES, RawRule, RuleId, Table};
 
 #[link(name = "telegen_unwind_native", kind = "static")]
 unsafe extern "C" {
-    fn tg_native_find(bytes: *const u8, blocks: u32, position: u32) -> u32;
+    fn tg_native_find(bytes: *const u8, blocks: u32, position: u32, asked_for: *mut u32) -> u32;
     fn tg_native_step(
         rule: *const RawRule,
         state: *mut u64,
@@ -40,10 +40,16 @@ pub(crate) fn find(table: &Table, address: u64) -> RuleId {
     let Some(position) = address.checked_sub(table.base()).and_then(|at| u32::try_from(at).ok()) else {
         return RuleId::UNKNOWN;
     };
-    let bytes = table.bytes();
+    RuleId(find_in(table.bytes(), position).0 as u16)
+}
+
+/// What the kernel side finds in these blocks, whatever is in them, and how many of them it has looked at.
+pub(crate) fn find_in(bytes: &[u8], position: u32) -> (u32, u32) {
     assert_eq!(bytes.len() % BLOCK_BYTES, 0);
-    // SAFETY: the blocks are all within the slice.
-    RuleId(unsafe { tg_native_find(bytes.as_ptr(), table.blocks() as u32, position) } as u16)
+    let (blocks, mut asked_for) = ((bytes.len() / BLOCK_BYTES) as u32, 0);
+    // SAFETY: the blocks are all within the slice, and the number is written before the call returns.
+    let rule = unsafe { tg_native_find(bytes.as_ptr(), blocks, position, &raw mut asked_for) };
+    (rule, asked_for)
 }
 
 /// Memory: the word at an address, if it can be read.

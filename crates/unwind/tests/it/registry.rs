@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::LazyLock;
-use telegen_model::{FileId, Token};
+use telegen_model::{FileId, SpaceState, Token};
 use telegen_unwind::{Binary, Code, KernelSide, Range, RawRule, Registry, Table, TableLimits, TableState};
 
 /// What the kernel side would hold.
@@ -43,7 +43,7 @@ impl KernelSide for Kernel {
         assert!(self.tables.remove(&slot).is_some());
     }
 
-    fn set_mapped(&mut self, image: Token, ranges: &[Range<u32>]) {
+    fn set_mapped(&mut self, image: Token, ranges: &[Range<u32>], _: SpaceState) {
         self.mapped.insert(image, ranges.to_vec());
     }
 
@@ -96,8 +96,8 @@ fn states(kernel: &Kernel, image: u64) -> Vec<&'static str> {
 #[test]
 fn a_table_is_made_once_for_all_that_map_the_binary() {
     let (mut kernel, mut registry) = (Kernel::default(), Registry::new(1 << 14, AMPLE));
-    registry.mapped(Token(1), code(&[7]), &mut kernel);
-    registry.mapped(Token(2), code(&[7, 8]), &mut kernel);
+    registry.mapped(Token(1), code(&[7]), SpaceState::default(), &mut kernel);
+    registry.mapped(Token(2), code(&[7, 8]), SpaceState::default(), &mut kernel);
     assert_eq!((states(&kernel, 1), states(&kernel, 2)), (vec!["awaited"], vec!["awaited", "awaited"]));
     assert_eq!(registry.next_job(), Some((id(7), 7)));
     assert_eq!(registry.next_job(), Some((id(8), 8)));
@@ -106,7 +106,7 @@ fn a_table_is_made_once_for_all_that_map_the_binary() {
     assert_eq!((states(&kernel, 1), states(&kernel, 2)), (vec!["ready"], vec!["ready", "awaited"]));
     registry.finish_job(&id(8), None, &mut kernel);
     assert_eq!(states(&kernel, 2), ["ready", "none"]);
-    registry.mapped(Token(3), code(&[7]), &mut kernel);
+    registry.mapped(Token(3), code(&[7]), SpaceState::default(), &mut kernel);
     assert_eq!((states(&kernel, 3), registry.next_job()), (vec!["ready"], None));
     let figures = registry.figures();
     assert_eq!((figures.tables, figures.without, figures.refused), (1, 1, 0));
@@ -118,7 +118,7 @@ fn the_last_user_takes_the_table_along_unless_there_is_room_for_it() {
     for (limits, left) in [(AMPLE, 1), (TableLimits { unused_bytes: 0, ..AMPLE }, 0)] {
         let (mut kernel, mut registry) = (Kernel::default(), Registry::new(1 << 14, limits));
         for image in [1, 2] {
-            registry.mapped(Token(image), code(&[7]), &mut kernel);
+            registry.mapped(Token(image), code(&[7]), SpaceState::default(), &mut kernel);
         }
         registry.finish_job(&id(7), Some(own()), &mut kernel);
         registry.unmapped(Token(1), &mut kernel);
@@ -138,16 +138,16 @@ fn of_unused_tables_the_one_used_least_recently_goes() {
     let limits = TableLimits { bytes: bytes * 2 + bytes / 2, unused_bytes: usize::MAX };
     let (mut kernel, mut registry) = (Kernel::default(), Registry::new(1 << 14, limits));
     for binary in [1, 2] {
-        registry.mapped(Token(binary), code(&[binary]), &mut kernel);
+        registry.mapped(Token(binary), code(&[binary]), SpaceState::default(), &mut kernel);
         registry.finish_job(&id(binary), Some(own()), &mut kernel);
         registry.unmapped(Token(binary), &mut kernel);
     }
-    registry.mapped(Token(11), code(&[1]), &mut kernel);
+    registry.mapped(Token(11), code(&[1]), SpaceState::default(), &mut kernel);
     registry.unmapped(Token(11), &mut kernel);
-    registry.mapped(Token(3), code(&[3]), &mut kernel);
+    registry.mapped(Token(3), code(&[3]), SpaceState::default(), &mut kernel);
     registry.finish_job(&id(3), Some(own()), &mut kernel);
     assert_eq!(states(&kernel, 3), ["ready"]);
-    registry.mapped(Token(12), code(&[1, 2]), &mut kernel);
+    registry.mapped(Token(12), code(&[1, 2]), SpaceState::default(), &mut kernel);
     assert_eq!(states(&kernel, 12), ["ready", "awaited"], "2 had to go, 1 was used later");
 }
 
@@ -155,13 +155,13 @@ fn of_unused_tables_the_one_used_least_recently_goes() {
 fn beyond_the_limit_a_binary_has_no_table_and_is_counted() {
     let limits = TableLimits { bytes: 1024, unused_bytes: 0 };
     let (mut kernel, mut registry) = (Kernel::default(), Registry::new(1 << 14, limits));
-    registry.mapped(Token(1), code(&[7]), &mut kernel);
+    registry.mapped(Token(1), code(&[7]), SpaceState::default(), &mut kernel);
     registry.finish_job(&id(7), Some(own()), &mut kernel);
     assert_eq!((states(&kernel, 1), kernel.tables.len(), registry.figures().refused), (vec!["none"], 0, 1));
 
     let mut kernel = Kernel { room: Some(0), ..Kernel::default() };
     let mut registry = Registry::new(1 << 14, AMPLE);
-    registry.mapped(Token(1), code(&[7]), &mut kernel);
+    registry.mapped(Token(1), code(&[7]), SpaceState::default(), &mut kernel);
     registry.finish_job(&id(7), Some(own()), &mut kernel);
     assert_eq!((states(&kernel, 1), registry.figures().refused), (vec!["none"], 1));
 }
@@ -169,11 +169,11 @@ fn beyond_the_limit_a_binary_has_no_table_and_is_counted() {
 #[test]
 fn nobody_makes_a_table_that_nobody_waits_for() {
     let (mut kernel, mut registry) = (Kernel::default(), Registry::new(1 << 14, AMPLE));
-    registry.mapped(Token(1), code(&[7]), &mut kernel);
+    registry.mapped(Token(1), code(&[7]), SpaceState::default(), &mut kernel);
     registry.unmapped(Token(1), &mut kernel);
     assert_eq!(registry.next_job(), None);
     // Whoever comes later waits for one again.
-    registry.mapped(Token(2), code(&[7]), &mut kernel);
+    registry.mapped(Token(2), code(&[7]), SpaceState::default(), &mut kernel);
     assert_eq!(registry.next_job(), Some((id(7), 7)));
     // And a table that comes too late for all of them is kept like any other without users.
     registry.unmapped(Token(2), &mut kernel);
@@ -182,14 +182,26 @@ fn nobody_makes_a_table_that_nobody_waits_for() {
 }
 
 #[test]
+fn a_job_that_fits_does_not_wait_for_those_before_it() {
+    let (mut kernel, mut registry) = (Kernel::default(), Registry::new(1 << 14, AMPLE));
+    registry.mapped(Token(1), code(&[100, 101, 7, 102, 8]), SpaceState::default(), &mut kernel);
+    let small = |handle: &u64| *handle < 100;
+    assert_eq!(registry.next_job_of(small), Some((id(7), 7)));
+    assert_eq!(registry.next_job_of(|handle| !small(handle)), Some((id(100), 100)));
+    assert_eq!(registry.next_job_of(small), Some((id(8), 8)));
+    assert_eq!(registry.next_job_of(small), None);
+    assert_eq!(registry.next_job(), Some((id(101), 101)));
+}
+
+#[test]
 fn other_mappings_of_an_image_replace_those_before() {
     let limits = TableLimits { unused_bytes: 0, ..AMPLE };
     let (mut kernel, mut registry) = (Kernel::default(), Registry::new(1 << 14, limits));
-    registry.mapped(Token(1), code(&[7]), &mut kernel);
+    registry.mapped(Token(1), code(&[7]), SpaceState::default(), &mut kernel);
     registry.finish_job(&id(7), Some(own()), &mut kernel);
-    registry.mapped(Token(1), code(&[7, 8]), &mut kernel);
+    registry.mapped(Token(1), code(&[7, 8]), SpaceState::default(), &mut kernel);
     assert_eq!(states(&kernel, 1), ["ready", "awaited"]);
-    registry.mapped(Token(1), code(&[8]), &mut kernel);
+    registry.mapped(Token(1), code(&[8]), SpaceState::default(), &mut kernel);
     assert_eq!((states(&kernel, 1), kernel.tables.len()), (vec!["awaited"], 0));
 }
 
@@ -198,7 +210,7 @@ fn a_thousand_images_come_and_go_and_leave_nothing() {
     let limits = TableLimits { unused_bytes: 0, ..AMPLE };
     let (mut kernel, mut registry) = (Kernel::default(), Registry::<u32, u64>::new(1 << 14, limits));
     for image in 0..1_000 {
-        registry.mapped(Token(image), code(&[image % 3]), &mut kernel);
+        registry.mapped(Token(image), code(&[image % 3]), SpaceState::default(), &mut kernel);
         if let Some((made, _)) = registry.next_job() {
             registry.finish_job(&made, Some(own()), &mut kernel);
         }

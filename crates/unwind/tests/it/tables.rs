@@ -3,7 +3,7 @@
 use crate::kernel_side;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use telegen_unwind::{RuleId, Table};
+use telegen_unwind::{BLOCK_BYTES, RuleId, Table};
 
 /// Rows as functions leave them: mostly a few bytes apart, now and then far, so that pages are full, sparse and empty.
 fn rows() -> impl Strategy<Value = BTreeMap<u64, RuleId>> {
@@ -38,6 +38,31 @@ proptest! {
                 prop_assert_eq!(table.find(address), expected, "{:#x}", address);
                 prop_assert_eq!(kernel_side::find(&table, address), expected, "{:#x}", address);
             }
+        }
+    }
+}
+
+/// Blocks whose words are mostly small, so that they often lead somewhere.
+fn any_blocks() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop_oneof![4 => 0u32..6, 1 => 0u32..0x1_0000, 1 => any::<u32>()];
+    proptest::collection::vec(proptest::collection::vec(word, BLOCK_BYTES / 4), 0..5)
+        .prop_map(|blocks| blocks.into_iter().flatten().flat_map(u32::to_ne_bytes).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// The C is compiled so that an index beyond a block ends the test.
+    #[test]
+    fn whatever_a_table_holds_a_search_in_it_ends(
+        bytes in any_blocks(),
+        positions in proptest::collection::vec(any::<u32>(), 1..50),
+    ) {
+        for position in positions.iter().flat_map(|&position| [position, position & 0xf_ffff]) {
+            let (rule, asked_for) = kernel_side::find_in(&bytes, position);
+            prop_assert!(rule <= u32::from(u16::MAX));
+            // Three words of the index, eight steps among the page's blocks, and the block itself.
+            prop_assert!(asked_for <= 3 + 8 + 1, "{} blocks were looked at", asked_for);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 /// A location has several lines where functions are inlined, innermost first.
 struct Location {
+    address: u64,
     mapping: u64,
     lines: Vec<(String, String, u32)>,
 }
@@ -95,13 +96,15 @@ fn parse_locations(text: &str) -> Result<BTreeMap<u64, Location>> {
             && let Ok(id) = id.parse()
         {
             current = id;
-            rest = behind.split_once(' ').map_or("", |(_address, rest)| rest);
+            let (address, behind) = behind.split_once(' ').unwrap_or((behind, ""));
+            let address = u64::from_str_radix(address, 16).with_context(|| format!("address {address:?}"))?;
+            rest = behind;
             let mut mapping = 0;
             if let Some(behind) = rest.strip_prefix("M=") {
                 let (id, behind) = behind.split_once(' ').unwrap_or((behind, ""));
                 (mapping, rest) = (id.parse()?, behind);
             }
-            locations.insert(current, Location { mapping, lines: Vec::new() });
+            locations.insert(current, Location { address, mapping, lines: Vec::new() });
         }
         let location =
             locations.get_mut(&current).with_context(|| format!("line without location: {line:?}"))?;
@@ -172,6 +175,7 @@ fn frames_at<'a>(
         line: *line,
         mapping: mappings.get(&location.mapping).map(|mapping| mapping.file.clone()).unwrap_or_default(),
         inlined: at != last,
+        address: location.address,
     })
 }
 
@@ -229,6 +233,8 @@ b 0123456789abcdef [FN][FL]
         let sample = &profile.samples[0];
         let names: Vec<_> =
             sample.frames.iter().map(|frame| (&*frame.function, frame.line, frame.inlined)).collect();
+        let addresses: Vec<_> = sample.frames.iter().map(|frame| frame.address).collect();
+        assert_eq!(addresses, [0x4a_a5b3, 0x4a_a5b3, 0xffff_ffff_8100_0000]);
         assert_eq!(names, [("a::inner<x, y>", 4, true), ("a::outer", 14, false), ("vfs_read", 0, false)]);
         assert_eq!((sample.label("k"), sample.label("thread.name")), ("v w] x", "a\nb"));
         assert_eq!(sample.label("process.pid"), "77");

@@ -56,13 +56,18 @@ impl Owner {
     pub(super) fn sample(&mut self, operation: Operation) {
         match operation {
             // Samples bring their target's number along.
-            Operation::Name { .. } | Operation::Set { .. } | Operation::Retarget { .. } => {}
+            Operation::Name { .. }
+            | Operation::Set { .. }
+            | Operation::Retarget { .. }
+            | Operation::LeftOut { .. } => {}
             Operation::Facts { token, facts } => {
                 self.audience.tell_sampler(drain::Message::Facts { token, facts });
             }
             Operation::Start { token, facts, parent, .. } => {
+                // None if it has gone already.
+                let key = self.selector.key(token);
                 let facts = if self.asked == Asked::Nothing { with_container(facts) } else { facts };
-                self.audience.tell_sampler(drain::Message::Start { token, facts, parent });
+                self.audience.tell_sampler(drain::Message::Start { token, key, facts, parent });
                 if self.prepare > 0 {
                     self.prepare -= 1;
                     self.audience.tell_sampler(drain::Message::ReadMappings(token));
@@ -101,7 +106,8 @@ impl Owner {
 
 fn show(watchers: &mut Watchers, selector: &Selector, operation: &Operation) {
     match operation {
-        Operation::Set { token, standing: telegen_select::Standing::Skip, .. } => {
+        Operation::Set { token, standing: telegen_select::Standing::Skip, .. }
+        | Operation::LeftOut { token } => {
             if let Some(process) = selector.process(*token) {
                 watchers.leave_out(process);
             }

@@ -62,6 +62,7 @@ impl Owner {
                 self.selector.handle(telegen_select::Event::Seen(observed), &mut out);
             }
         }
+        self.metrics.count_container_lookups(containers.lookups());
         self.pods.keep_met(&self.selector);
         self.kernel_threads.store(kernel_threads, Ordering::Relaxed);
         let repairs = self.selector.finish_scan(&mut out);

@@ -4,6 +4,7 @@
 mod consequences;
 mod look;
 mod owner;
+mod pace;
 
 use super::audience::Audience;
 use super::kernel_policy::KernelPolicy;
@@ -111,6 +112,7 @@ impl Lifecycle {
                     asked,
                     look_at: None,
                     rest_until: Instant::now(),
+                    pace: pace::Pace::default(),
                 }
                 .run(&inbox, ready)
             });
@@ -152,4 +154,6 @@ struct Owner {
     look_at: Option<Instant>,
     /// Not before this, for the last look has taken its time.
     rest_until: Instant,
+    /// When events are looked for.
+    pace: pace::Pace,
 }

@@ -1,12 +1,13 @@
 //! The loop of the thread: events, commands, and what time brings.
 
+use super::pace::Promise;
 use super::{Command, Owner, Summary};
 use crate::engine::drain;
 use crate::engine::observation::{self, Asked};
 use crate::engine::waker::Inbox;
 use crate::engine::watchers::Outlet;
 use std::time::{Duration, Instant, SystemTime};
-use telegen_bpf::{Event, EventKind};
+use telegen_bpf::{Event, EventKind, State};
 
 /// How often all processes are looked at again, only to find events that were lost.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(30);
@@ -33,13 +34,21 @@ impl Owner {
         ready(self.log_summary());
         let mut next_repair = Instant::now() + REPAIR_INTERVAL;
         loop {
-            let repair = next_repair.saturating_duration_since(Instant::now());
-            let pods = self.pods.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
-            let look = self.look_at.map(|at| at.saturating_duration_since(Instant::now()));
-            let waits = [Some(repair), self.until_next_end(), pods, look];
-            let timeout = waits.into_iter().flatten().min().unwrap_or(repair);
+            let now = Instant::now();
+            let until = |at: Instant| at.saturating_duration_since(now);
+            let repair = until(next_repair);
+            let moments = [self.pods.next_deadline(), self.look_at, self.pace.look_at()];
+            let waits = moments.map(|at| at.map(until)).into_iter().chain([self.until_next_end()]);
+            let timeout = waits.flatten().fold(repair, Duration::min);
             let woken = inbox.wait(Some(self.reader.descriptor()), Some(timeout)).map_err(failed)?;
-            self.handle_events()?;
+            if woken.descriptor && !self.reader.awaits_answer() && !woken.message {
+                let promise = self.pace.note_waiting(Instant::now());
+                self.keep(promise);
+                continue;
+            }
+            let found = self.handle_events()?;
+            let promise = self.pace.note_looked(found, Instant::now());
+            self.keep(promise);
             self.end_targets()?;
             let given_up = self.pods.give_up(Instant::now());
             self.change_pods(&given_up)?;
@@ -159,17 +168,23 @@ impl Owner {
     }
 
     /// Handles all events that have come; decisions that follow are handed to the kernel together.
-    pub(super) fn handle_events(&mut self) -> Result<(), telegen_bpf::Error> {
+    /// How many there were.
+    pub(super) fn handle_events(&mut self) -> Result<usize, telegen_bpf::Error> {
         self.reader.drain();
         let events: Vec<Event> = self.queue.borrow_mut().drain(..).collect();
         if events.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
+        let found = events.len();
         let (mut out, mut times) = (Vec::new(), Vec::new());
         for event in events {
             match event.kind {
                 EventKind::Forked { .. } | EventKind::Execed { .. } | EventKind::Moved => {
-                    times.push(event.time_ns);
+                    if event.state == State::Undecided {
+                        times.push(event.time_ns);
+                    } else {
+                        self.metrics.kernel_decisions.inc();
+                    }
                     self.note_group(event.cgroup);
                 }
                 EventKind::FirstSample | EventKind::Remapped => {
@@ -187,6 +202,13 @@ impl Owner {
                 self.selector.handle(event, &mut out);
             }
         }
-        self.carry_out(out, &times)
+        self.carry_out(out, &times)?;
+        Ok(found)
+    }
+
+    fn keep(&self, promise: Option<Promise>) {
+        if let Some(promise) = promise {
+            self.reader.attend(promise == Promise::Attend);
+        }
     }
 }

@@ -1,0 +1,100 @@
+//! Many native programs at once: each profile has its own program's functions only, and its stacks.
+
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use telegen_e2e::own_names::GO_ROOTS;
+use telegen_e2e::possible_calls::PossibleCalls;
+use telegen_e2e::whole_stacks::WholeStacks;
+use telegen_e2e::{Observation, Scratch, Subject, build_with};
+
+/// How the programs made of `mixed.c` are built; the first ones are loaded at the same addresses, and some of them cannot
+/// be told apart by build ids.
+const BUILDS: [&[&str]; 10] = [
+    &["gcc", "-O2", "-g", "-fomit-frame-pointer", "-no-pie", "-Wl,--build-id=none"],
+    &["gcc", "-O2", "-g", "-fomit-frame-pointer", "-no-pie", "-Wl,--build-id=none"],
+    &["gcc", "-O2", "-g", "-fomit-frame-pointer", "-no-pie", "-Wl,--build-id"],
+    &["clang", "-O2", "-g", "-fomit-frame-pointer", "-no-pie"],
+    &["gcc", "-O0", "-g"],
+    &["gcc", "-O2", "-g", "-fomit-frame-pointer"],
+    &["gcc", "-O2", "-g", "-fomit-frame-pointer", "-static"],
+    &["gcc", "-O2", "-g", "-fomit-frame-pointer", "-static"],
+    &["gcc", "-O2", "-g", "-fomit-frame-pointer", "-static-pie"],
+    &["musl-gcc", "-O2", "-g", "-fomit-frame-pointer", "-static"],
+];
+
+/// The programs, and the prefix of each one's functions.
+fn programs() -> Result<Vec<(PathBuf, String)>> {
+    let mut programs = Vec::new();
+    for (number, options) in BUILDS.iter().enumerate() {
+        let number = number + 10;
+        let define = format!("-DTG_NUMBER={number}");
+        let built = build_with(
+            &format!("row-mixed-{number}"),
+            &[options, &[define.as_str()][..]].concat(),
+            "mixed.c",
+        )?;
+        programs.push((built, format!("tg_mixed_{number}_")));
+    }
+    let rust = ["rustc", "--edition=2021", "-Copt-level=3", "-Cdebuginfo=line-tables-only"];
+    programs.push((build_with("row-mixed-rust", &rust, "stacks.rs")?, "stacks::".to_owned()));
+    programs.push((build_with("row-mixed-go", &["go", "build"], "stacks.go")?, "main.".to_owned()));
+    Ok(programs)
+}
+
+/// What a program made of `mixed.c` knows: its recursion is as deep as its number says.
+fn knowledge_of(prefix: &str) -> impl Fn(&[&str]) -> Option<String> {
+    let (deep, leaf) = (format!("{prefix}deep"), format!("{prefix}leaf"));
+    let number: Option<usize> = prefix.trim_matches(|c: char| !c.is_ascii_digit()).parse().ok();
+    move |names| {
+        let depth = names.iter().filter(|name| **name == deep).count();
+        let is_short = number.is_some_and(|number| names.contains(&leaf.as_str()) && depth != number + 1);
+        is_short.then(|| format!("{depth} recursions"))
+    }
+}
+
+#[test]
+fn of_twelve_programs_at_once_are_each_its_own() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let programs = programs()?;
+    let subjects = programs
+        .iter()
+        .enumerate()
+        .map(|(index, (built, _))| Subject::start(&scratch, built, &format!("tg-mixed-{index}"), &[]))
+        .collect::<Result<Vec<_>>>()?;
+    let seen = Observation::of_all(&scratch, &subjects, 997, "5s")?;
+    Observation::assert_counts(&seen);
+    for ((subject, seen), (_, prefix)) in subjects.iter().zip(&seen).zip(&programs) {
+        let (name, profile) = (subject.file(), &seen.profile);
+        let foreign: Vec<_> = profile
+            .frames()
+            .filter(|frame| {
+                let of_another = programs.iter().any(|(_, other)| {
+                    other != prefix && frame.function.trim_start_matches('<').starts_with(other.as_str())
+                });
+                let elsewhere =
+                    subjects.iter().any(|other| other.file() == frame.mapping && other.file() != name);
+                of_another || elsewhere
+            })
+            .collect();
+        assert!(
+            foreign.is_empty(),
+            "{name}: {} frames of others, such as {:?}",
+            foreign.len(),
+            foreign.first()
+        );
+        let own = profile
+            .count(|sample| sample.frames.iter().any(|frame| frame.function.starts_with(prefix.as_str())));
+        // Go's collector of garbage runs beside the program.
+        let least = if prefix == "main." { 0.6 } else { 0.95 };
+        assert!(
+            own as f64 >= profile.total() as f64 * least,
+            "{name}: {own} of {}: {:?}",
+            profile.total(),
+            profile.functions()
+        );
+        let knowledge = knowledge_of(prefix);
+        let calls = PossibleCalls::new(Path::new("/"));
+        WholeStacks::new(calls, &knowledge).beginning_in(&GO_ROOTS).assert_all(&name, profile);
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! P13: how much slower a target runs.
+
+use crate::bench::agent::Agent;
+use crate::bench::programs_in_c::Workshop;
+use crate::bench::{Bench, Row, spread};
+use anyhow::{Context, Result, ensure};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// Does the same work over and over, some calls deep; for each line that it reads it says how much of it it has done in 200 ms of
+/// its own CPU time.
+const WORK: &str = r#"
+#include <stdio.h>
+#include <time.h>
+static double cpu(void) { struct timespec t; clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t); return t.tv_sec + t.tv_nsec / 1e9; }
+static unsigned table[4096];
+__attribute__((noinline)) static unsigned work(unsigned x, int depth)
+{
+    volatile unsigned here = x;
+    if (depth) return work(here * 2654435761u + 1, depth - 1) + here;
+    for (int i = 0; i < 4096; i++) x = x * 1664525u + 1013904223u, table[(x >> 20) & 4095] += x;
+    return x;
+}
+int main(void)
+{
+    char line[16];
+    unsigned x = 1;
+    while (fgets(line, sizeof(line), stdin)) {
+        unsigned long done = 0;
+        for (double end = cpu() + 0.2; cpu() < end; done += 16)
+            for (int i = 0; i < 16; i++) x = work(x, 25);
+        printf("%lu %u\n", done, x & 1);
+        fflush(stdout);
+    }
+}
+"#;
+/// Pairs of stretches of work, one of each with the program as a target, for each round.
+const PAIRS: usize = 8;
+
+struct Worker {
+    child: Child,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    fn start(command: &mut Command) -> Result<Self> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let (to, from) = (child.stdin.take().context("no pipe")?, child.stdout.take().context("no pipe")?);
+        Ok(Self { child, to, from: BufReader::new(from) })
+    }
+
+    /// Work done in a fixed CPU time.
+    fn stretch(&mut self) -> Result<f64> {
+        writeln!(self.to)?;
+        let mut line = String::new();
+        self.from.read_line(&mut line)?;
+        Ok(line.split(' ').next().context("the program has said nothing")?.parse()?)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to be done.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Two processes of one program, only one of which is a target, in turns.
+pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
+    println!("P13: slow-down of a target");
+    let workshop = Workshop::open("slowdown")?;
+    let flags = ["-O2", "-fomit-frame-pointer", "-fno-optimize-sibling-calls"];
+    let program = workshop.build(WORK, &flags, "telegen-bench-work")?;
+    let (mut target, mut other) =
+        (Worker::start(&mut Command::new(&program))?, Worker::start(&mut Command::new(&program))?);
+    let settings = format!("  target_pids: [{}]\n  cpu: {{sample_rate: 99}}\n", target.child.id());
+    let without = ratios(&mut target, &mut other, bench.effort.rounds)?;
+    let agent = Agent::start(&bench.telegen, &settings)?;
+    // Both once, so that tables and names are there.
+    let _ = (target.stretch()?, other.stretch()?);
+    let with = ratios(&mut target, &mut other, bench.effort.rounds)?;
+    let taken = agent.metric("telegen_profiler_bpf_map", "")?;
+    ensure!(taken > 0.0, "the agent has gone");
+    let (with, least, most) = spread(with).context("no figures")?;
+    let (without, ..) = spread(without).context("no figures")?;
+    let slower = |ratio: f64| (1.0 - ratio / without) * 100.0;
+    Ok(vec![Row {
+        number: "P13",
+        what: "work that a target does in a second of its CPU time, 30 frames deep, 99 Hz, against the same program beside it that is none".into(),
+        budget: "≤ 0.5 % less",
+        measured: format!("{:.2} % less [{:.2}–{:.2}]", slower(with), slower(most), slower(least)),
+        met: Some(slower(with) <= 0.5),
+    }])
+}
+
+/// What the one has done by what the other has, in turns that begin with each as often as with the other.
+fn ratios(one: &mut Worker, other: &mut Worker, rounds: usize) -> Result<Vec<f64>> {
+    let mut ratios = Vec::new();
+    for _ in 0..rounds {
+        let (mut by_one, mut by_other) = (0.0, 0.0);
+        for pair in 0..PAIRS {
+            if pair % 2 == 0 {
+                by_one += one.stretch()?;
+                by_other += other.stretch()?;
+            } else {
+                by_other += other.stretch()?;
+                by_one += one.stretch()?;
+            }
+        }
+        ratios.push(by_one / by_other);
+    }
+    Ok(ratios)
+}
