@@ -20,6 +20,7 @@ mod module;
 mod perf_maps;
 mod profile;
 mod remaps;
+mod split_files;
 mod stack_table;
 mod target;
 

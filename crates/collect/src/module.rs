@@ -1,5 +1,6 @@
 //! What code was run from: files, each held once for all processes that map it, and things without a file.
 
+use crate::split_files::SplitFilesBelowRoot;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::fs::File;
@@ -19,6 +20,8 @@ pub struct Module {
     pub file: Option<ModuleFile>,
     /// Its separate debug files. They are closed with the file.
     pub debug_files: DebugFiles,
+    /// The way to the files that the compiler has split off from it.
+    pub(crate) split_files: Option<SplitFilesBelowRoot>,
     generated: bool,
 }
 
@@ -51,7 +54,13 @@ impl Module {
 
     fn named(name: &str) -> Self {
         let generated = !FIXED.contains(&name);
-        Self { path: name.into(), file: None, debug_files: DebugFiles::default(), generated }
+        Self {
+            path: name.into(),
+            file: None,
+            debug_files: DebugFiles::default(),
+            split_files: None,
+            generated,
+        }
     }
 }
 
@@ -99,7 +108,8 @@ impl Modules {
                     self.unopened += u64::from(!generated);
                     let device = u64::from(device.0) << 32 | u64::from(device.1);
                     let id = FileId::Inode { device, inode: *inode, ctime_ns: 0, size: 0 };
-                    self.file(path, ModuleFile { id, open: None, bytes: 0 }, generated, DebugFiles::default)
+                    let file = ModuleFile { id, open: None, bytes: 0 };
+                    self.file(path, file, generated, DebugFiles::default, || None)
                 }
             },
         }
@@ -146,8 +156,9 @@ impl Modules {
             true => DebugFiles::default(),
             false => debug_files(&mut roots, proc, pid, path),
         };
+        let split_files = || SplitFilesBelowRoot::of(proc, pid, path);
         let found = ModuleFile { id: id.clone(), open, bytes: file.facts.size };
-        let module = self.file(path, found, generated, debug_files);
+        let module = self.file(path, found, generated, debug_files, split_files);
         self.roots = roots;
         self.ids.insert(file.facts, (id, Arc::downgrade(&module)));
         module
@@ -159,6 +170,7 @@ impl Modules {
         file: ModuleFile,
         generated: bool,
         debug_files: impl FnOnce() -> DebugFiles,
+        split_files: impl FnOnce() -> Option<SplitFilesBelowRoot>,
     ) -> Arc<Module> {
         if let Some(module) = self.by_file.get(&file.id).and_then(Weak::upgrade) {
             return module;
@@ -166,7 +178,8 @@ impl Modules {
         let (id, bytes) = (file.id, file.bytes);
         let open = file.open.filter(|_| self.by_file.len() < MAX_OPEN);
         let file = Some(ModuleFile { id: id.clone(), open, bytes });
-        let module = Arc::new(Module { path: path.into(), file, debug_files: debug_files(), generated });
+        let (debug_files, split_files) = (debug_files(), split_files());
+        let module = Arc::new(Module { path: path.into(), file, debug_files, split_files, generated });
         self.by_file.insert(id, Arc::downgrade(&module));
         module
     }
@@ -184,7 +197,8 @@ impl Modules {
         };
         let file = Some(ModuleFile { id, open: Some(file), bytes: 0 });
         let debug_files = DebugFiles::default();
-        let module = Arc::new(Module { path: VDSO.into(), file, debug_files, generated: false });
+        let module =
+            Arc::new(Module { path: VDSO.into(), file, debug_files, split_files: None, generated: false });
         self.vdso = Arc::downgrade(&module);
         module
     }

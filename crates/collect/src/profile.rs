@@ -7,14 +7,17 @@ use crate::module::Module;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 use telegen_model::{
     FileOffset, Function, LabelSetId, LabelValue, Line, Location, LocationId, LocationKind, Mapping, Pod,
     ProcessFacts, Profile, ProfileBuilder, ProfileKind, StackId, StringId, WorkloadKind, base_name,
 };
 use telegen_process::Root;
-use telegen_symbolize::{Budget, DebugServer, KernelSymbols, Place, Source, SourceFrame, Symbolizer};
+use telegen_symbolize::{
+    Budget, DebugServer, KernelSymbol, KernelSymbols, LiveKernelSymbols, Place, Source, SourceFrame,
+    SplitFiles, Symbolizer,
+};
 
 /// What samples are labelled with, beside what is always known of a process.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -33,7 +36,8 @@ const KERNEL_START: u64 = 1 << 63;
 /// Turns intervals into profiles. One thread owns it, and with it the symbols.
 pub struct ProfileAssembler {
     symbolizer: Symbolizer,
-    kernel: Option<KernelSymbols>,
+    kernel: LiveKernelSymbols,
+    has_warned: bool,
     generated: GeneratedCode,
     labels: SampleLabels,
 }
@@ -63,7 +67,8 @@ impl ProfileAssembler {
         server: Option<Arc<dyn DebugServer>>,
     ) -> Self {
         let symbolizer = Symbolizer::with_debug_files(budget, host, server);
-        Self { symbolizer, kernel: None, generated: GeneratedCode::default(), labels }
+        let kernel = LiveKernelSymbols::new("/proc/kallsyms");
+        Self { symbolizer, kernel, has_warned: false, generated: GeneratedCode::default(), labels }
     }
 
     /// Drops what can be had again by reading files: kernel symbols, debug information, what is known of generated code,
@@ -71,18 +76,18 @@ impl ProfileAssembler {
     pub fn trim(&mut self) {
         self.symbolizer.trim();
         self.generated.trim();
-        self.kernel = None;
+        self.kernel.clear();
     }
 
-    /// The profile of an interval. Kernel symbols are read when the first kernel frame is met.
+    /// The profile of an interval. Kernel symbols are read when the first kernel frame is met, and again when there is one
+    /// of something that may have been loaded since.
     pub fn assemble(&mut self, interval: &Interval) -> Profile {
         let builder = ProfileBuilder::new(ProfileKind::Cpu, interval.start, interval.period_ns);
         let mut assembly = Assembly { builder, locations: HashMap::default(), generated: HashMap::default() };
         assembly.locate_user_frames(interval, &mut self.symbolizer);
         assembly.locate_generated_frames(interval, &mut self.generated);
         if interval.frames.iter().any(|frame| matches!(frame, Frame::Kernel(_))) {
-            let kernel = self.kernel.get_or_insert_with(read_kernel_symbols);
-            assembly.locate_kernel_frames(interval, kernel);
+            assembly.locate_kernel_frames(interval, self.kernel_symbols(interval));
         }
         let common = assembly.common_labels(&self.labels.common);
         for row in &interval.rows {
@@ -99,7 +104,7 @@ impl ProfileAssembler {
         let figures = self.symbolizer.figures();
         AssemblerFigures {
             symbol_bytes: figures.cache_bytes + figures.debug_info_bytes as usize + self.generated.bytes(),
-            kernel_symbol_bytes: self.kernel.as_ref().map_or(0, KernelSymbols::bytes),
+            kernel_symbol_bytes: self.kernel.bytes(),
             failures: self.failures(),
             debug_files: figures.debug_files,
             debug_outcomes: self
@@ -110,22 +115,28 @@ impl ProfileAssembler {
         }
     }
 
+    /// Without them kernel frames are addresses; that is all that is lost.
+    fn kernel_symbols(&mut self, interval: &Interval) -> &KernelSymbols {
+        static NONE: KernelSymbols = KernelSymbols::NONE;
+        let addresses = interval.frames.iter().filter_map(|frame| match frame {
+            Frame::Kernel(address) => Some(*address),
+            _ => None,
+        });
+        let symbols = self.kernel.explaining(addresses, Instant::now()).unwrap_or(&NONE);
+        if symbols.is_empty() && !self.has_warned {
+            self.has_warned = true;
+            tracing::warn!(
+                hidden = symbols.is_hidden(),
+                "no kernel symbols: kernel frames are shown as addresses (telegen doctor says what they need)"
+            );
+        }
+        symbols
+    }
+
     fn failures(&self) -> Vec<(&'static str, u64)> {
         let of_files = self.symbolizer.failures().map(|(failure, count)| (failure.name(), count));
         of_files.chain(self.generated.failures()).collect()
     }
-}
-
-/// Without them kernel frames are addresses; that is all that is lost.
-fn read_kernel_symbols() -> KernelSymbols {
-    let symbols = KernelSymbols::read_from(Path::new("/proc/kallsyms")).unwrap_or_default();
-    if symbols.is_empty() {
-        tracing::warn!(
-            hidden = symbols.is_hidden(),
-            "no kernel symbols: kernel frames are shown as addresses (telegen doctor says what they need)"
-        );
-    }
-    symbols
 }
 
 /// A profile being put together.
@@ -214,14 +225,16 @@ impl Assembly {
             if self.locations.contains_key(&frame) {
                 continue;
             }
-            let (name, module) = match symbols.lookup(address) {
-                Some(symbol) => (symbol.name.to_owned(), symbol.module),
-                None => (format!("[kernel+{address:#x}]"), None),
+            let (name, shown, module) = match symbols.lookup(address) {
+                Some(KernelSymbol { name, module: None, .. }) => (name.to_owned(), name.to_owned(), None),
+                Some(KernelSymbol { name, module: Some(module), .. }) => {
+                    (name.to_owned(), format!("{name} [{module}]"), Some(format!("[{module}]")))
+                }
+                None => (format!("[kernel+{address:#x}]"), format!("[kernel+{address:#x}]"), None),
             };
-            let name = self.builder.string(&name);
-            let file =
-                module.map_or(StringId::default(), |module| self.builder.string(&format!("[{module}]")));
-            let function = self.builder.function(Function { name, system_name: name, file, start_line: 0 });
+            let (name, system_name) = (self.builder.string(&shown), self.builder.string(&name));
+            let file = module.map_or(StringId::default(), |module| self.builder.string(&module));
+            let function = self.builder.function(Function { name, system_name, file, start_line: 0 });
             let lines = vec![Line { function, line: 0 }];
             let location = Location { mapping, address, kind: LocationKind::Kernel, lines };
             let location = self.builder.location(location);
@@ -314,7 +327,9 @@ fn service_name(facts: &ProcessFacts) -> &str {
 fn places(module: &Arc<Module>, offsets: &[FileOffset], symbolizer: &mut Symbolizer) -> Vec<Arc<Place>> {
     match &module.file {
         Some(file) => {
-            let source = Source { id: &file.id, file: file.open.as_ref(), module: short_name(module) };
+            let split_files = module.split_files.as_ref().map(|files| files as &dyn SplitFiles);
+            let module_name = short_name(module);
+            let source = Source { id: &file.id, file: file.open.as_ref(), module: module_name, split_files };
             symbolizer.symbolize_with(source, &module.debug_files, offsets)
         }
         None => offsets.iter().map(|&offset| Arc::new(without_symbol(module, offset))).collect(),

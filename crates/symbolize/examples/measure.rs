@@ -31,7 +31,7 @@ fn program(path: &str, addresses: u64) -> io::Result<()> {
     let code = segments.iter().max_by_key(|segment| segment.file_bytes).ok_or(Error::other("no code"))?;
     let step = code.file_bytes / addresses.max(1);
     let id = FileId::Inode { device: 0, inode: 1, ctime_ns: 0, size: 0 };
-    let source = Source { id: &id, file: Some(&file), module: "m" };
+    let source = Source { id: &id, file: Some(&file), module: "m", split_files: None };
     let mut symbolizer = Symbolizer::new(Budget::default());
     let before = peak()?;
     for (what, first, count) in

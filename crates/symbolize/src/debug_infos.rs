@@ -1,7 +1,8 @@
 //! What is kept of the debug information of files that were looked at lately.
 
-use crate::dwarf::{DebugFrame, DebugInfo, Limits};
+use crate::dwarf::{DebugFrame, DebugInfo, Limits, SplitFiles};
 use crate::elf::Elf;
+use crate::go::GoTable;
 use crate::mini_debug_info::MiniDebugInfo;
 use crate::{Error, Failure};
 use std::collections::VecDeque;
@@ -40,6 +41,8 @@ pub(crate) struct DebugInfos {
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     info: Option<DebugInfo>,
+    /// Go's table, once it has been looked for.
+    go: Option<Option<GoTable>>,
     /// Which files that is in.
     read_from: Identities,
     /// Symbols that the file carries along, compressed; the outer `None` if nobody has looked yet.
@@ -122,9 +125,10 @@ impl Kept {
         source: DebugSource<'_>,
         addresses: &[u64],
         limits: Limits,
+        split_files: Option<&dyn SplitFiles>,
     ) -> (Vec<Vec<DebugFrame>>, Option<Failure>) {
         let Some(info) = &mut self.info else { return (vec![Vec::new(); addresses.len()], None) };
-        let (frames, error) = info.frames(source.elf, source.supplementary, addresses, limits);
+        let (frames, error) = info.frames(source.elf, source.supplementary, addresses, limits, split_files);
         if matches!(error, Some(Error::TooCostly)) {
             self.costly_lookups += 1;
             if self.costly_lookups >= MAX_COSTLY_LOOKUPS {
@@ -132,6 +136,41 @@ impl Kept {
             }
         }
         (frames, error.as_ref().map(Failure::of_debug_info))
+    }
+
+    /// Fills in what Go's table knows of those of the same addresses that have no function yet.
+    pub(crate) fn fill_from_go_table(
+        &mut self,
+        elf: &Elf<'_>,
+        addresses: &[u64],
+        frames: &mut [Vec<DebugFrame>],
+        limits: Limits,
+    ) -> Option<Failure> {
+        let has_none = |frames: &Vec<DebugFrame>| frames.last().is_none_or(|frame| frame.function.is_none());
+        let open: Vec<usize> = (0..frames.len()).filter(|&at| has_none(&frames[at])).collect();
+        if open.is_empty() {
+            return None;
+        }
+        let mut failure = None;
+        let table = *self.go.get_or_insert_with(|| {
+            GoTable::find(elf, limits).unwrap_or_else(|error| {
+                failure = Some(Failure::of_debug_info(&error));
+                None
+            })
+        });
+        let Some(table) = table else { return failure };
+        let wanted: Vec<u64> = open.iter().map(|&at| addresses[at]).collect();
+        let (found, error) = table.frames(elf, &wanted, limits);
+        if matches!(error, Some(Error::TooCostly)) {
+            self.costly_lookups += 1;
+            if self.costly_lookups >= MAX_COSTLY_LOOKUPS {
+                self.go = Some(None);
+            }
+        }
+        for (at, found) in open.into_iter().zip(found).filter(|(_, found)| !found.is_empty()) {
+            frames[at] = found;
+        }
+        failure.or(error.as_ref().map(Failure::of_debug_info))
     }
 
     /// The symbols that the file carries along, as an ELF file, and what has kept them from being read.

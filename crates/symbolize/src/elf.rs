@@ -2,8 +2,8 @@
 
 use crate::Error;
 use object::elf::{
-    ELFCLASS32, ELFDATA2MSB, EM_AARCH64, EM_ARM, EM_RISCV, FileHeader32, FileHeader64, PF_X, PT_LOAD,
-    PT_NOTE, SHF_ALLOC, SHF_EXECINSTR, SHT_NOBITS, SHT_NOTE,
+    ELFCLASS32, ELFDATA2MSB, EM_AARCH64, EM_ARM, EM_RISCV, FileHeader32, FileHeader64, PF_X, PT_DYNAMIC,
+    PT_LOAD, PT_NOTE, SHF_ALLOC, SHF_EXECINSTR, SHT_NOBITS, SHT_NOTE,
 };
 use object::pod;
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
@@ -69,6 +69,8 @@ pub(crate) struct Elf<'a> {
     pub(crate) segments: Vec<Segment>,
     /// Offset and size of each `PT_NOTE` segment and `SHT_NOTE` section.
     pub(crate) notes: Vec<(u64, u64)>,
+    /// Offset and size of the `PT_DYNAMIC` segment.
+    pub(crate) dynamic: Option<(u64, u64)>,
     pub(crate) sections: Vec<Section>,
     section_names: Vec<u8>,
 }
@@ -109,6 +111,7 @@ impl<'a> Elf<'a> {
             has_mapping_symbols: [EM_ARM, EM_AARCH64, EM_RISCV].contains(&header.e_machine(endian)),
             segments: Vec::new(),
             notes: Vec::new(),
+            dynamic: None,
             sections: Vec::new(),
             section_names: Vec::new(),
         };
@@ -138,6 +141,7 @@ impl<'a> Elf<'a> {
                     executable: header.p_flags(endian).contains(PF_X),
                 }),
                 PT_NOTE => self.notes.push((offset, file_bytes)),
+                PT_DYNAMIC => self.dynamic = Some((offset, file_bytes)),
                 _ => {}
             }
         }
@@ -178,6 +182,23 @@ impl<'a> Elf<'a> {
         // Where two segments overlap in the file, the one that can be run is meant.
         let segment = self.segments.iter().filter(within).max_by_key(|segment| segment.executable)?;
         Some((segment.address.wrapping_add(offset.0 - segment.offset), segment))
+    }
+
+    /// The address at which a byte of the file is linked to stand, in whatever segment.
+    pub(crate) fn address_of_data(&self, offset: u64) -> Option<u64> {
+        let within =
+            |segment: &&Segment| offset.checked_sub(segment.offset).is_some_and(|at| at < segment.file_bytes);
+        let segment = self.segments.iter().filter(within).min_by_key(|segment| segment.executable)?;
+        Some(segment.address.wrapping_add(offset - segment.offset))
+    }
+
+    /// Where in the file the byte is that is linked to stand at an address.
+    pub(crate) fn offset(&self, address: u64) -> Option<u64> {
+        let within = |segment: &&Segment| {
+            address.checked_sub(segment.address).is_some_and(|at| at < segment.file_bytes)
+        };
+        let segment = self.segments.iter().find(within)?;
+        segment.offset.checked_add(address - segment.address)
     }
 
     /// The first section of that name that has bytes in the file.
@@ -242,6 +263,14 @@ pub(crate) fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> Resul
         ErrorKind::UnexpectedEof | ErrorKind::InvalidInput => Error::Damaged("it ends too soon"),
         _ => Error::Io(error),
     })
+}
+
+/// A number of the size of an address, 8 or 4 bytes.
+pub(crate) fn word(bytes: &[u8], endian: Endianness) -> Option<u64> {
+    match <[u8; 8]>::try_from(bytes) {
+        Ok(bytes) => Some(endian.read_u64(bytes)),
+        Err(_) => Some(endian.read_u32(bytes.try_into().ok()?).into()),
+    }
 }
 
 /// gimli's idea of a byte order from object's.

@@ -31,9 +31,15 @@ pub enum Error {
     /// Its debug information takes more time to read than it may.
     #[error("its debug information takes too long to read")]
     TooCostly,
-    /// Its debug information is compressed by other means than zlib.
-    #[error("its debug information is compressed by other means than zlib")]
+    /// Its debug information is compressed by other means than zlib and zstd.
+    #[error("its debug information is compressed by other means than zlib and zstd")]
     Compression,
+    /// Some of its debug information was split off and cannot be had.
+    #[error("split debug information: {0}")]
+    Split(&'static str),
+    /// Go's table of its functions cannot be understood.
+    #[error("Go's table of functions: {0}")]
+    GoTable(&'static str),
     /// Its debug information cannot be understood.
     #[error("debug information: {0}")]
     Dwarf(#[from] gimli::Error),
@@ -55,15 +61,19 @@ pub enum Failure {
     DwarfTooLarge,
     /// Its debug information takes too long to read.
     DwarfTooCostly,
-    /// Its debug information is compressed by other means than zlib.
+    /// Its debug information is compressed by other means than zlib and zstd.
     DwarfCompression,
     /// Its debug information is damaged.
     DwarfDamaged,
+    /// Some of its debug information was split off (`-gsplit-dwarf`), and is not there or another build's.
+    DwarfSplit,
+    /// Go's table of its functions is damaged, or written by a version of Go before 1.16.
+    GoTable,
 }
 
 impl Failure {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Unreadable,
         Self::NotElf,
         Self::Damaged,
@@ -72,6 +82,8 @@ impl Failure {
         Self::DwarfTooCostly,
         Self::DwarfCompression,
         Self::DwarfDamaged,
+        Self::DwarfSplit,
+        Self::GoTable,
     ];
 
     /// The word in metrics.
@@ -85,6 +97,8 @@ impl Failure {
             Self::DwarfTooCostly => "dwarf_too_costly",
             Self::DwarfCompression => "dwarf_compression",
             Self::DwarfDamaged => "dwarf_damaged",
+            Self::DwarfSplit => "dwarf_split",
+            Self::GoTable => "go_table",
         }
     }
 
@@ -106,6 +120,8 @@ impl Failure {
             Error::TooCostly => Self::DwarfTooCostly,
             Error::Compression => Self::DwarfCompression,
             Error::Dwarf(_) => Self::DwarfDamaged,
+            Error::Split(_) => Self::DwarfSplit,
+            Error::GoTable(_) => Self::GoTable,
         }
     }
 }

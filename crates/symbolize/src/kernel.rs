@@ -1,4 +1,4 @@
-//! The kernel's symbols: `/proc/kallsyms`, read once.
+//! The kernel's symbols: one reading of `/proc/kallsyms`.
 
 use crate::Error;
 use crate::alias::{self, Reach};
@@ -15,6 +15,8 @@ const MAX_TEXT_BYTES: usize = 128 << 20;
 const MAX_LINE_BYTES: usize = 1024;
 /// An address further behind a symbol than this is not in it.
 const MAX_FUNCTION_BYTES: u64 = 1 << 20;
+/// The module that BPF programs are said to be of.
+const BPF: &str = "bpf";
 
 /// The kernel's functions: eight bytes for each beside its name.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +47,17 @@ pub struct KernelSymbol<'a> {
 }
 
 impl KernelSymbols {
+    /// No symbols.
+    pub const NONE: Self = Self {
+        bases: Vec::new(),
+        offsets: Vec::new(),
+        ends: Vec::new(),
+        text: String::new(),
+        module_runs: Vec::new(),
+        modules: Vec::new(),
+        hidden: false,
+    };
+
     /// Reads a file in the format of `/proc/kallsyms`.
     ///
     /// # Errors
@@ -96,18 +109,40 @@ impl KernelSymbols {
 
     /// The function that an address lies in.
     pub fn lookup(&self, address: u64) -> Option<KernelSymbol<'_>> {
+        let (at, offset) = self.before(address)?;
+        (offset < MAX_FUNCTION_BYTES).then(|| KernelSymbol {
+            name: self.name(at),
+            module: self.module(at),
+            offset,
+        })
+    }
+
+    /// Whether nothing that was loaded since they were read can be at an address: it lies between two functions of the
+    /// kernel proper or of one module. BPF programs lie wherever there is room.
+    pub fn is_sure_of(&self, address: u64) -> bool {
+        let Some((at, offset)) = self.before(address) else { return false };
+        let module = self.module(at);
+        offset < MAX_FUNCTION_BYTES
+            && module != Some(BPF)
+            && at + 1 < self.offsets.len()
+            && self.module(at + 1) == module
+    }
+
+    /// Whether two readings have found the same.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        (&self.bases, &self.offsets, &self.ends, &self.text)
+            == (&other.bases, &other.offsets, &other.ends, &other.text)
+    }
+
+    /// The number of the last function that begins at an address or before, and how far before.
+    fn before(&self, address: u64) -> Option<(usize, u64)> {
         let base_at = self.bases.partition_point(|&(_, base)| base <= address).checked_sub(1)?;
         let (first, base) = self.bases[base_at];
         let end = self.bases.get(base_at + 1).map_or(self.offsets.len(), |&(first, _)| first);
         let wanted = address - base;
         let within = self.offsets[first..end].partition_point(|&offset| u64::from(offset) <= wanted);
         let at = first + within.checked_sub(1)?;
-        let offset = wanted - u64::from(self.offsets[at]);
-        (offset < MAX_FUNCTION_BYTES).then(|| KernelSymbol {
-            name: self.name(at),
-            module: self.module(at),
-            offset,
-        })
+        Some((at, wanted - u64::from(self.offsets[at])))
     }
 
     fn name(&self, at: usize) -> &str {
@@ -338,6 +373,21 @@ ffffffffc0000100 t module_exit\t[nf_tables]
         assert_eq!(found(&symbols, 0x1_0000_1000), Some(("high", None, 1)));
         assert_eq!(found(&symbols, 0xffff_ffff_8100_0002), Some(("top", None, 2)));
         assert_eq!(symbols.bases.len(), 2);
+    }
+
+    #[test]
+    fn what_lies_between_two_functions_of_one_module_is_sure() {
+        let symbols = read(TEXT);
+        for (address, sure) in [
+            (0xffff_ffff_8100_0110, true),
+            (0xffff_ffff_8100_0310, false),
+            (0xffff_ffff_c000_0001, false),
+            (0xffff_ffff_c000_0081, false),
+            (0xffff_ffff_c000_0101, false),
+            (0xffff_ffff_8000_0000, false),
+        ] {
+            assert_eq!(symbols.is_sure_of(address), sure, "{address:#x}");
+        }
     }
 
     #[test]

@@ -10,8 +10,6 @@
 //! * Files are hostile: every offset and size in them is checked, every count is bounded, so is the time spent on one
 //!   file, and what is damaged gives fewer names, never a panic.
 //! * An address without a symbol is still a place: `[module+0xoffset]`.
-//!
-//! Go's line tables are not read: another source of what `dwarf` gives.
 
 mod alias;
 mod alt_link;
@@ -29,10 +27,12 @@ mod demangle;
 mod dwarf;
 mod elf;
 mod error;
+mod go;
 mod jitdump;
 mod jitdump_code;
 mod jitdump_lines;
 mod kernel;
+mod kernel_live;
 mod mini_debug_info;
 mod perf_map;
 mod place;
@@ -45,11 +45,13 @@ pub use debug_link::DebugLink;
 pub use debug_outcome::DebugOutcome;
 pub use debug_server::DebugServer;
 pub use demangle::demangle;
+pub use dwarf::SplitFiles;
 pub use elf::{Segment, executable_segments};
 pub use error::{Error, Failure};
 pub use jitdump::{JitDump, JitDumpRefusal, JitDumpStep, JitFunction};
 pub use jitdump_lines::{JitLine, jit_line};
 pub use kernel::{KernelSymbol, KernelSymbols};
+pub use kernel_live::LiveKernelSymbols;
 pub use perf_map::{PerfMapNames, PerfMapParser};
 pub use place::{Place, SourceFrame};
 pub use symbolizer::{Budget, Figures, Source, Symbolizer};

@@ -5,7 +5,7 @@ use crate::debug_files::{DebugFile, Separate};
 use crate::debug_infos::{DebugInfos, DebugSource};
 use crate::debug_search::DebugSearch;
 use crate::demangle::demangle;
-use crate::dwarf::{DebugFrame, Limits};
+use crate::dwarf::{DebugFrame, Limits, SplitFiles};
 use crate::elf::Elf;
 use crate::{DebugFiles, DebugOutcome, DebugServer, Failure, Place, SourceFrame, symbols};
 use foldhash::fast::RandomState;
@@ -45,6 +45,8 @@ pub struct Source<'a> {
     pub file: Option<&'a File>,
     /// The name that stands in `[module+0xoffset]`.
     pub module: &'a str,
+    /// Gives out the files with debug information that was split off from it; `None` if there is no way to them.
+    pub split_files: Option<&'a dyn SplitFiles>,
 }
 
 /// What the symbolizer holds and has done.
@@ -168,7 +170,7 @@ impl Symbolizer {
         match read {
             Some(Ok(elf)) => {
                 let separate = self.search.of(debug_files, &elf);
-                self.look_up_in(&elf, &separate, source.id, offsets, &mut places);
+                self.look_up_in(&elf, &separate, source, offsets, &mut places);
             }
             Some(Err(error)) => self.count(Failure::of_symbols(&error)),
             None => self.count(Failure::Unreadable),
@@ -186,7 +188,7 @@ impl Symbolizer {
         &mut self,
         elf: &Elf<'_>,
         separate: &Separate,
-        id: &FileId,
+        source: Source<'_>,
         offsets: &[FileOffset],
         places: &mut [Place],
     ) {
@@ -205,17 +207,18 @@ impl Symbolizer {
         let limits = self.debug_infos.limits();
         let (debug_elf, supplementary) = (read(&separate.main), read(&separate.supplementary));
         if debug_elf.is_some() {
-            self.cache.debug_file_found(id);
+            self.cache.debug_file_found(source.id);
         }
         let debug_source = DebugSource {
             elf: debug_elf.as_ref().unwrap_or(elf),
             supplementary: supplementary.as_ref(),
             separate: separate.identities(),
         };
-        let (kept, failure) = self.debug_infos.open(id, debug_source);
+        let (kept, failure) = self.debug_infos.open(source.id, debug_source);
         failures.extend(failure);
-        let (frames, failure) = kept.frames(debug_source, &addresses, limits);
+        let (mut frames, failure) = kept.frames(debug_source, &addresses, limits, source.split_files);
         failures.extend(failure);
+        failures.extend(kept.fill_from_go_table(elf, &addresses, &mut frames, limits));
         let mut with_symbols: Vec<&Elf<'_>> = [elf].into_iter().chain(&debug_elf).collect();
         let open = open_addresses(&addresses, &frames);
         let mini = match open.is_empty() || with_symbols.iter().any(|elf| elf.has_symbol_table()) {

@@ -58,6 +58,14 @@ pub enum Program {
     Rust,
     /// Go names: `burn.go`.
     Go,
+    /// A function that is inlined, without symbols and debug information: `inlined.go`.
+    GoStripped,
+    /// The same, linked by the C compiler, to be loaded anywhere.
+    GoStrippedPie,
+    /// An inlined function, with its debug information in a file of its own: `inlined.c`.
+    Split,
+    /// Time in a BPF program: `bpf_busy.c`.
+    BpfBusy,
 }
 
 const C: &[&str] =
@@ -72,6 +80,10 @@ const CXX: &[&str] =
 const RUST: &[&str] =
     &["rustc", "--edition=2021", "-Copt-level=2", "-Cdebuginfo=2", "-Cforce-frame-pointers=yes"];
 const GO: &[&str] = &["go", "build"];
+const STRIPPED_GO: &[&str] = &["go", "build", "-ldflags=-s -w"];
+const STRIPPED_PIE_GO: &[&str] = &["go", "build", "-buildmode=pie", "-ldflags=-s -w -linkmode=external"];
+const SPLIT_C: &[&str] =
+    &["cc", "-O2", "-g", "-gsplit-dwarf", "-fno-omit-frame-pointer", "-Wall", "-Wl,--build-id"];
 
 impl Program {
     fn source(self) -> &'static str {
@@ -97,6 +109,9 @@ impl Program {
             Self::Templates => "templates.cpp",
             Self::Rust => "burn.rs",
             Self::Go => "burn.go",
+            Self::GoStripped | Self::GoStrippedPie => "inlined.go",
+            Self::Split => "inlined.c",
+            Self::BpfBusy => "bpf_busy.c",
         }
     }
 
@@ -108,6 +123,9 @@ impl Program {
             Self::Templates => CXX,
             Self::Rust => RUST,
             Self::Go => GO,
+            Self::GoStripped => STRIPPED_GO,
+            Self::GoStrippedPie => STRIPPED_PIE_GO,
+            Self::Split => SPLIT_C,
             _ => C,
         }
     }
@@ -232,7 +250,7 @@ mod tests {
         {
             assert!(program.built()?.is_file());
         }
-        for program in [AtPid, Crowd] {
+        for program in [AtPid, Crowd, GoStripped, GoStrippedPie, Split, BpfBusy] {
             assert!(program.built()?.is_file());
         }
         Ok(())

@@ -79,7 +79,7 @@ fuzz_target!(|bytes: &[u8]| {
     in_memory.write_all(&file(bytes)).expect("room for it");
     let id = FileId::Inode { device: 0, inode: 0, ctime_ns: 0, size: 0 };
     let offsets: Vec<FileOffset> = (0..64).map(|n| FileOffset(n * 61)).collect();
-    let source = Source { id: &id, file: Some(&in_memory), module: "fuzz" };
+    let source = Source { id: &id, file: Some(&in_memory), module: "fuzz", split_files: None };
     let budget = Budget { effort: 2_000_000, ..Budget::default() };
     let mut symbolizer = Symbolizer::new(budget);
     let places = symbolizer.symbolize(source, &offsets);

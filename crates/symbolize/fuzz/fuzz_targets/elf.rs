@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = build_id::read(&file);
     let id = FileId::Inode { device: 0, inode: 0, ctime_ns: 0, size: 0 };
     let offsets: Vec<FileOffset> = (0..32).map(|n| FileOffset(n * 131)).collect();
-    let source = Source { id: &id, file: Some(&file), module: "fuzz" };
+    let source = Source { id: &id, file: Some(&file), module: "fuzz", split_files: None };
     let places = Symbolizer::new(Budget::default()).symbolize(source, &offsets);
     assert!(places.len() == offsets.len() && places.iter().all(|place| !place.frames.is_empty()));
 });

@@ -49,7 +49,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut in_memory = File::from(memfd_create("fuzz", MemfdFlags::CLOEXEC).expect("a file in memory"));
     in_memory.write_all(&file(bytes)).expect("room for it");
     let id = FileId::Inode { device: 0, inode: 0, ctime_ns: 0, size: 0 };
-    let source = Source { id: &id, file: Some(&in_memory), module: "fuzz" };
+    let source = Source { id: &id, file: Some(&in_memory), module: "fuzz", split_files: None };
     let mut symbolizer = Symbolizer::new(Budget::default());
     let places = symbolizer.symbolize(source, &[FileOffset(1), FileOffset(100)]);
     assert!(places.iter().all(|place| !place.frames[0].name.is_empty()));

@@ -11,10 +11,12 @@ mod names;
 mod pages;
 mod reader;
 mod sections;
+mod split;
 mod supplementary;
 #[cfg(test)]
 mod tests;
 mod unit;
+mod zstd;
 
 use crate::Error;
 use crate::elf::Elf;
@@ -22,16 +24,20 @@ use functions::{FunctionTable, Inlined, inlined_at};
 use gimli::Dwarf;
 use index::UnitIndex;
 use lines::{FileLine, Lines};
-use names::{Named, Names};
-use pages::{Effort, Pages};
-use reader::PagedReader;
-use sections::Sections;
+use names::Names;
+use sections::{Kind, Sections};
+use split::Splits;
 use std::rc::Rc;
 use std::sync::Arc;
 use supplementary::Supplementary;
 use unit::OpenUnit;
 
-type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::RandomState>;
+pub(crate) use names::Named;
+pub(crate) use pages::{Effort, Pages};
+pub(crate) use reader::{Bytes, PagedReader, Section};
+pub use split::SplitFiles;
+
+pub(crate) type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::RandomState>;
 
 /// Pages of a file that are held while it is read: 2 MiB.
 const MAX_PAGES: usize = 128;
@@ -53,10 +59,13 @@ pub(crate) struct DebugInfo {
     sections: Sections,
     index: UnitIndex,
     supplementary: Option<Supplementary>,
-    /// By where in `.debug_info` the unit begins, with when it was used last.
-    tables: Map<u64, (Arc<FunctionTable>, u64)>,
+    tables: Tables,
     clock: u64,
 }
+
+/// By where in `.debug_info` the unit begins, and whether what is meant was split off from it; with when it was used
+/// last.
+type Tables = Map<(u64, bool), (Arc<FunctionTable>, u64)>;
 
 /// What a lookup may cost.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +79,9 @@ pub(crate) struct Limits {
 impl DebugInfo {
     /// Reads which units there are; `None` if the file has no debug information.
     pub(crate) fn read(elf: &Elf<'_>, limits: Limits) -> Result<Option<Self>, Error> {
-        let Some(sections) = Sections::read(elf, limits.inflated_bytes)? else { return Ok(None) };
+        let Some(sections) = Sections::read(elf, limits.inflated_bytes, Kind::Linked)? else {
+            return Ok(None);
+        };
         let effort = Rc::new(Effort::new(limits.effort));
         let dwarf = sections.open(elf.endian, &pages_of(elf)?, &effort);
         let index = UnitIndex::read(&dwarf, &effort)?;
@@ -92,6 +103,7 @@ impl DebugInfo {
         supplementary: Option<&Elf<'_>>,
         addresses: &[u64],
         limits: Limits,
+        split_files: Option<&dyn SplitFiles>,
     ) -> (Vec<Vec<DebugFrame>>, Option<Error>) {
         let effort = Rc::new(Effort::new(limits.effort));
         let dwarf = match self.open(elf, supplementary, &effort) {
@@ -106,12 +118,13 @@ impl DebugInfo {
             tables,
             clock,
             effort: &effort,
-            names: Names::new(&dwarf, index, &effort).with_supplementary(shared_units),
+            splits: Splits::new(split_files, &dwarf, effort.clone(), limits),
             addresses,
             frames: vec![Vec::new(); addresses.len()],
             failure: index.has_gaps.then_some(Error::Dwarf(gimli::Error::MissingUnitDie)),
         };
-        lookup.run();
+        let mut names = Names::new(&dwarf, Some(index), &effort).with_supplementary(shared_units);
+        lookup.run(&mut names);
         let failure = if effort.is_spent() { Some(Error::TooCostly) } else { lookup.failure };
         (lookup.frames, failure)
     }
@@ -160,19 +173,19 @@ fn pages_of(elf: &Elf<'_>) -> Result<Rc<Pages>, Error> {
 struct Lookup<'a> {
     dwarf: &'a Dwarf<PagedReader>,
     index: &'a UnitIndex,
-    tables: &'a mut Map<u64, (Arc<FunctionTable>, u64)>,
+    tables: &'a mut Tables,
     clock: &'a mut u64,
     effort: &'a Effort,
-    names: Names<'a>,
+    splits: Splits<'a>,
     /// Ascending.
     addresses: &'a [u64],
     frames: Vec<Vec<DebugFrame>>,
     failure: Option<Error>,
 }
 
-impl Lookup<'_> {
+impl<'a> Lookup<'a> {
     /// Unit by unit; an address that the first unit claiming it knows nothing of is looked up in the next one.
-    fn run(&mut self) {
+    fn run(&mut self, names: &mut Names<'a>) {
         let mut units: Map<usize, Vec<u64>> = Map::default();
         for (at, &address) in self.addresses.iter().enumerate() {
             let found: Vec<u64> = self.index.find(address).collect();
@@ -197,18 +210,42 @@ impl Lookup<'_> {
                     return;
                 }
                 wanted.sort_unstable();
-                if let Err(error) = self.look_in(unit, &wanted) {
+                if let Err(error) = self.look_in(unit, &wanted, names) {
                     self.failure = Some(error);
                 }
             }
         }
     }
 
-    fn look_in(&mut self, start: u64, wanted: &[usize]) -> Result<(), Error> {
+    fn look_in(&mut self, start: u64, wanted: &[usize], names: &mut Names<'a>) -> Result<(), Error> {
         let unit = Rc::new(OpenUnit::at(self.dwarf, start, self.effort)?);
-        let table = self.table(start, &unit)?;
+        match self.splits.of(&unit) {
+            Ok(None) => self.look_in_unit((start, false), &unit, &unit, wanted, names),
+            Ok(Some(split)) => {
+                let names = &mut Names::new(&split.dwarf, None, self.effort);
+                self.look_in_unit((start, true), &unit, &split.unit, wanted, names)
+            }
+            Err(error) => {
+                self.failure = Some(error);
+                // The lines are there, and with some compilers the inlined functions.
+                self.look_in_unit((start, false), &unit, &unit, wanted, names)
+            }
+        }
+    }
+
+    /// Looks up places in a unit, of which the lines are in one place, and the functions may be in another.
+    fn look_in_unit(
+        &mut self,
+        key: (u64, bool),
+        with_lines: &OpenUnit,
+        unit: &Rc<OpenUnit>,
+        wanted: &[usize],
+        names: &mut Names<'_>,
+    ) -> Result<(), Error> {
+        let dwarf = names.dwarf();
+        let table = self.table(key, dwarf, unit)?;
         let addresses: Vec<u64> = wanted.iter().map(|&at| self.addresses[at]).collect();
-        let (mut lines, ended) = Lines::find(self.dwarf, &unit, self.effort, &addresses);
+        let (mut lines, ended) = Lines::find(self.dwarf, with_lines, self.effort, &addresses);
         self.note(ended);
         let entries: Vec<Option<u64>> = addresses.iter().map(|&address| table.find(address)).collect();
         let mut at = 0;
@@ -218,7 +255,7 @@ impl Lookup<'_> {
             let inlined = match same[0] {
                 Some(entry) => {
                     let addresses = &addresses[range.clone()];
-                    let (inlined, ended) = inlined_at(self.dwarf, &unit, self.effort, entry, addresses);
+                    let (inlined, ended) = inlined_at(dwarf, unit, self.effort, entry, addresses);
                     self.note(ended);
                     inlined
                 }
@@ -226,54 +263,30 @@ impl Lookup<'_> {
             };
             for (at, inlined) in range.zip(inlined) {
                 let line = lines.line(at);
-                self.frames[wanted[at]] = self.place(&unit, same[0], &inlined, line, &mut lines);
+                self.frames[wanted[at]] = place(names, unit, same[0], &inlined, line, &mut lines);
             }
         }
         Ok(())
     }
 
-    /// The functions at an address, innermost first: a function is at the line at which the next one is called.
-    fn place(
+    fn table(
         &mut self,
-        unit: &Rc<OpenUnit>,
-        function: Option<u64>,
-        inlined: &[Inlined],
-        line: Option<FileLine>,
-        lines: &mut Lines<'_>,
-    ) -> Vec<DebugFrame> {
-        let mut frames = Vec::with_capacity(inlined.len() + 1);
-        let mut frame = |function, place: Option<FileLine>| {
-            let file = place.map_or_else(Rc::default, |place| lines.path(place.file));
-            frames.push(DebugFrame { function, file, line: place.map_or(0, |place| place.line) });
-        };
-        let Some(function) = function else {
-            if line.is_some() {
-                frame(None, line);
-            }
-            return frames;
-        };
-        let mut place = line;
-        for call in inlined.iter().rev() {
-            frame(Some(self.names.of(unit, call.entry)), place);
-            place = Some(FileLine { file: call.call_file, line: call.call_line });
-        }
-        frame(Some(self.names.of(unit, function)), place);
-        frames
-    }
-
-    fn table(&mut self, start: u64, unit: &OpenUnit) -> Result<Arc<FunctionTable>, Error> {
+        key: (u64, bool),
+        dwarf: &Dwarf<PagedReader>,
+        unit: &OpenUnit,
+    ) -> Result<Arc<FunctionTable>, Error> {
         *self.clock += 1;
-        if let Some((table, used)) = self.tables.get_mut(&start) {
+        if let Some((table, used)) = self.tables.get_mut(&key) {
             *used = *self.clock;
             return Ok(table.clone());
         }
-        let table = Arc::new(FunctionTable::read(self.dwarf, unit)?);
+        let table = Arc::new(FunctionTable::read(dwarf, unit)?);
         if table.has_gaps {
             self.note(Err(gimli::Error::MissingUnitDie));
         }
         // What was cut short for lack of effort is no table to rely on next time.
         if !self.effort.is_spent() && self.tables.len() < MAX_TABLES {
-            self.tables.insert(start, (table.clone(), *self.clock));
+            self.tables.insert(key, (table.clone(), *self.clock));
         }
         Ok(table)
     }
@@ -283,4 +296,33 @@ impl Lookup<'_> {
             self.failure = Some(error.into());
         }
     }
+}
+
+/// The functions at an address, innermost first: a function is at the line at which the next one is called.
+fn place(
+    names: &mut Names<'_>,
+    unit: &Rc<OpenUnit>,
+    function: Option<u64>,
+    inlined: &[Inlined],
+    line: Option<FileLine>,
+    lines: &mut Lines<'_>,
+) -> Vec<DebugFrame> {
+    let mut frames = Vec::with_capacity(inlined.len() + 1);
+    let mut frame = |function, place: Option<FileLine>| {
+        let file = place.map_or_else(Rc::default, |place| lines.path(place.file));
+        frames.push(DebugFrame { function, file, line: place.map_or(0, |place| place.line) });
+    };
+    let Some(function) = function else {
+        if line.is_some() {
+            frame(None, line);
+        }
+        return frames;
+    };
+    let mut place = line;
+    for call in inlined.iter().rev() {
+        frame(Some(names.of(unit, call.entry)), place);
+        place = Some(FileLine { file: call.call_file, line: call.call_line });
+    }
+    frame(Some(names.of(unit, function)), place);
+    frames
 }

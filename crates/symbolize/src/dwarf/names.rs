@@ -32,7 +32,8 @@ pub(crate) struct Named {
 #[derive(Debug)]
 pub(crate) struct Names<'a> {
     dwarf: &'a Dwarf<PagedReader>,
-    index: &'a UnitIndex,
+    /// `None` for what was split off, which refers to itself only.
+    index: Option<&'a UnitIndex>,
     /// The units of the supplementary file, if there is one.
     shared_units: Option<&'a UnitIndex>,
     effort: &'a Effort,
@@ -63,13 +64,22 @@ enum Origin {
 }
 
 impl<'a> Names<'a> {
-    pub(crate) fn new(dwarf: &'a Dwarf<PagedReader>, index: &'a UnitIndex, effort: &'a Effort) -> Self {
+    pub(crate) fn new(
+        dwarf: &'a Dwarf<PagedReader>,
+        index: Option<&'a UnitIndex>,
+        effort: &'a Effort,
+    ) -> Self {
         Self { dwarf, index, shared_units: None, effort, known: Map::default(), open: Vec::new() }
     }
 
     /// Follows references into the supplementary file of `dwarf`, too.
     pub(crate) fn with_supplementary(self, shared_units: Option<&'a UnitIndex>) -> Self {
         Self { shared_units, ..self }
+    }
+
+    /// What they are read from.
+    pub(crate) fn dwarf(&self) -> &'a Dwarf<PagedReader> {
+        self.dwarf
     }
 
     /// The name of the function with an entry in a unit; an empty one if it has none.
@@ -108,7 +118,9 @@ impl<'a> Names<'a> {
             match origin {
                 Origin::SameUnit(offset) => entry = offset,
                 Origin::Anywhere(offset) if std::ptr::eq(dwarf, self.dwarf) => {
-                    let Some(start) = self.index.unit_of(offset.0) else { return Ok(()) };
+                    let Some(start) = self.index.map_or(Some(0), |index| index.unit_of(offset.0)) else {
+                        return Ok(());
+                    };
                     unit = self.open(dwarf, InFile::Main(start))?;
                     entry = UnitOffset(offset.0 - start);
                 }

@@ -2,12 +2,16 @@
 
 use super::pages::{Effort, Pages};
 use super::reader::{Bytes, PagedReader, Section};
+use super::zstd;
 use crate::Error;
 use crate::elf::{self, Elf, read_table, read_up_to, run_time_endian};
 use flate2::{Decompress, FlushDecompress, Status};
 use gimli::{Dwarf, RunTimeEndian, SectionId};
 use object::Endianness;
-use object::elf::{CompressionHeader32, CompressionHeader64, ELFCOMPRESS_ZLIB, SHF_COMPRESSED};
+use object::elf::{
+    CompressionHeader32, CompressionHeader64, CompressionType, ELFCOMPRESS_ZLIB, ELFCOMPRESS_ZSTD,
+    SHF_COMPRESSED,
+};
 use object::read::elf::CompressionHeader;
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -25,8 +29,21 @@ const WANTED: [SectionId; 9] = [
     SectionId::DebugStr,
     SectionId::DebugStrOffsets,
 ];
+/// The index of a package, beside those.
+const INDEX: SectionId = SectionId::DebugCuIndex;
 /// Compressed bytes read at a time.
 const CHUNK_BYTES: usize = 64 << 10;
+
+/// What a file with DWARF is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// Something that is run, or what was stripped from it.
+    Linked,
+    /// What the compiler did not give to the linker.
+    Split,
+    /// Many of those in one.
+    Package,
+}
 
 /// Where the DWARF sections of a file are. What is in it was made to be kept: no file, no reader.
 #[derive(Debug, Default)]
@@ -43,11 +60,14 @@ enum Place {
 impl Sections {
     /// Finds them, and decompresses them if all that are compressed have no more than `most` bytes together; `None` if
     /// the file has no debug information.
-    pub(crate) fn read(elf: &Elf<'_>, most: usize) -> Result<Option<Self>, Error> {
+    pub(super) fn read(elf: &Elf<'_>, most: usize, kind: Kind) -> Result<Option<Self>, Error> {
         let mut sections = Self::default();
         let mut left = most;
-        for id in WANTED {
-            let Some(place) = find(elf, id, left)? else { continue };
+        let index = (kind == Kind::Package).then_some(INDEX);
+        for id in WANTED.into_iter().chain(index) {
+            let name = if kind == Kind::Linked { Some(id.name()) } else { id.dwo_name() };
+            let Some(name) = name else { continue };
+            let Some(place) = find(elf, name, left)? else { continue };
             if let Place::Memory(bytes) = &place {
                 left -= bytes.len();
             }
@@ -64,18 +84,26 @@ impl Sections {
         pages: &Rc<Pages>,
         effort: &Rc<Effort>,
     ) -> Dwarf<PagedReader> {
-        let reader = |id| {
-            let place = self.found.iter().find(|(found, _)| *found == id).map(|(_, place)| place);
-            let (bytes, length) = match place {
-                Some(&Place::File { offset, bytes }) => (Bytes::File { pages: pages.clone(), offset }, bytes),
-                Some(Place::Memory(bytes)) => (Bytes::Memory(bytes.clone()), bytes.len() as u64),
-                None => (Bytes::Memory(Arc::default()), 0),
-            };
-            let endian: RunTimeEndian = run_time_endian(endian);
-            Ok::<_, Infallible>(PagedReader::new(Section { bytes, length, endian, effort: effort.clone() }))
-        };
-        let Ok(dwarf) = Dwarf::load(reader);
+        let Ok(dwarf) = Dwarf::load(|id| Ok::<_, Infallible>(self.section(id, endian, pages, effort)));
         dwarf
+    }
+
+    /// A reader of one of them, of nothing if it is not there.
+    pub(super) fn section(
+        &self,
+        id: SectionId,
+        endian: Endianness,
+        pages: &Rc<Pages>,
+        effort: &Rc<Effort>,
+    ) -> PagedReader {
+        let place = self.found.iter().find(|(found, _)| *found == id).map(|(_, place)| place);
+        let (bytes, length) = match place {
+            Some(&Place::File { offset, bytes }) => (Bytes::File { pages: pages.clone(), offset }, bytes),
+            Some(Place::Memory(bytes)) => (Bytes::Memory(bytes.clone()), bytes.len() as u64),
+            None => (Bytes::Memory(Arc::default()), 0),
+        };
+        let endian: RunTimeEndian = run_time_endian(endian);
+        PagedReader::new(Section { bytes, length, endian, effort: effort.clone() })
     }
 
     /// Bytes held.
@@ -88,29 +116,28 @@ impl Sections {
     }
 }
 
-fn find(elf: &Elf<'_>, id: SectionId, most: usize) -> Result<Option<Place>, Error> {
-    let name = id.name();
+fn find(elf: &Elf<'_>, name: &str, most: usize) -> Result<Option<Place>, Error> {
     if let Some(section) = elf.section(name) {
         if section.flags & SHF_COMPRESSED.0 == 0 {
             return Ok(Some(Place::File { offset: section.offset, bytes: section.bytes }));
         }
-        let (header_bytes, size) = compression_header(elf, section)?;
-        return inflate(elf, section, header_bytes, size, most).map(Some);
+        let (method, header_bytes, size) = compression_header(elf, section)?;
+        return inflate(elf, section, method, header_bytes, size, most).map(Some);
     }
     let Some(section) = elf.section(&format!(".z{}", name.trim_start_matches('.'))) else { return Ok(None) };
     let (header_bytes, size) = gnu_compression_header(elf, section)?;
-    inflate(elf, section, header_bytes, size, most).map(Some)
+    inflate(elf, section, ELFCOMPRESS_ZLIB, header_bytes, size, most).map(Some)
 }
 
-/// Size of the header of a section with `SHF_COMPRESSED`, and of the section when decompressed.
-fn compression_header(elf: &Elf<'_>, section: &elf::Section) -> Result<(u64, u64), Error> {
-    fn read<H: CompressionHeader<Endian = Endianness>>(elf: &Elf<'_>, at: u64) -> Result<(u64, u64), Error> {
+/// How a section with `SHF_COMPRESSED` is compressed, the size of its header, and of the section when decompressed.
+fn compression_header(elf: &Elf<'_>, section: &elf::Section) -> Result<(CompressionType, u64, u64), Error> {
+    fn read<H: CompressionHeader<Endian = Endianness>>(
+        elf: &Elf<'_>,
+        at: u64,
+    ) -> Result<(CompressionType, u64, u64), Error> {
         let header: Vec<H> = read_table(elf.file, at, 1)?;
         let header = header.first().ok_or(Error::Damaged("a compressed section"))?;
-        if header.ch_type(elf.endian) != ELFCOMPRESS_ZLIB {
-            return Err(Error::Compression);
-        }
-        Ok((size_of::<H>() as u64, header.ch_size(elf.endian).into()))
+        Ok((header.ch_type(elf.endian), size_of::<H>() as u64, header.ch_size(elf.endian).into()))
     }
     if elf.is_64 {
         read::<CompressionHeader64<Endianness>>(elf, section.offset)
@@ -130,16 +157,31 @@ fn gnu_compression_header(elf: &Elf<'_>, section: &elf::Section) -> Result<(u64,
 fn inflate(
     elf: &Elf<'_>,
     section: &elf::Section,
+    method: CompressionType,
     skipped: u64,
     size: u64,
     most: usize,
 ) -> Result<Place, Error> {
     let size = usize::try_from(size).ok().filter(|&size| size <= most);
     let size = size.ok_or(Error::TooLarge("compressed debug information"))?;
+    let offset = section.offset.saturating_add(skipped);
+    let length = section.bytes.saturating_sub(skipped);
+    // What is incompressible grows by less than this; the rest would be read for nothing.
+    if length > (size + size / 8) as u64 + CHUNK_BYTES as u64 {
+        return Err(Error::Damaged("a compressed section is larger than what comes out of it"));
+    }
+    let inflated = match method {
+        ELFCOMPRESS_ZLIB => inflate_zlib(elf, offset, length, size)?,
+        ELFCOMPRESS_ZSTD => zstd::inflate(elf.file, offset, length, size, most)?,
+        _ => return Err(Error::Compression),
+    };
+    Ok(Place::Memory(inflated.into()))
+}
+
+fn inflate_zlib(elf: &Elf<'_>, offset: u64, length: u64, size: usize) -> Result<Vec<u8>, Error> {
     let mut inflated = Vec::new();
     let mut stream = Decompress::new(true);
-    let (mut at, end) =
-        (section.offset.saturating_add(skipped), section.offset.saturating_add(section.bytes));
+    let (mut at, end) = (offset, offset.saturating_add(length));
     loop {
         let wanted = end.saturating_sub(at).min(CHUNK_BYTES as u64) as usize;
         let chunk = read_up_to(elf.file, at, wanted)?;
@@ -160,5 +202,5 @@ fn inflate(
             return Err(Error::Damaged("a compressed section ends too soon"));
         }
     }
-    Ok(Place::Memory(inflated.into()))
+    Ok(inflated)
 }

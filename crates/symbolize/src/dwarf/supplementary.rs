@@ -2,7 +2,7 @@
 
 use super::pages::Effort;
 use super::reader::PagedReader;
-use super::sections::Sections;
+use super::sections::{Kind, Sections};
 use super::{index::UnitIndex, pages_of};
 use crate::Error;
 use crate::elf::Elf;
@@ -20,7 +20,7 @@ pub(crate) struct Supplementary {
 impl Supplementary {
     /// Reads which units there are; `None` if the file has no debug information.
     pub(crate) fn read(elf: &Elf<'_>, most: usize, effort: &Rc<Effort>) -> Result<Option<Self>, Error> {
-        let Some(sections) = Sections::read(elf, most)? else { return Ok(None) };
+        let Some(sections) = Sections::read(elf, most, Kind::Linked)? else { return Ok(None) };
         let index = UnitIndex::read(&sections.open(elf.endian, &pages_of(elf)?, effort), effort)?;
         Ok(Some(Self { sections, index }))
     }

@@ -60,7 +60,7 @@ fn compare(path: &Path, step: usize) -> (usize, Differences) {
     let context = oracle(&elf, &bytes);
     let (mut count, mut differences) = (0, Differences::new());
     for batch in addresses.chunks(4096) {
-        let (frames, failure) = info.frames(&elf, None, batch, LIMITS);
+        let (frames, failure) = info.frames(&elf, None, batch, LIMITS, None);
         assert!(failure.is_none(), "{failure:?}");
         for (&address, frames) in batch.iter().zip(&frames) {
             let (found, expected) = (found(frames), expected(&context, address));

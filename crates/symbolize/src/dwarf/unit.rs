@@ -3,8 +3,8 @@
 use super::reader::PagedReader;
 use gimli::{
     Attribute, AttributeValue, DebugAddrBase, DebugInfoOffset, DebugLineOffset, DebugLocListsBase,
-    DebugRngListsBase, DebugStrOffsetsBase, Dwarf, DwarfFileType, Error, Range, RangeListsOffset, Result,
-    UnitHeader, UnitRef,
+    DebugRngListsBase, DebugStrOffsetsBase, Dwarf, Error, Range, RangeListsOffset, Result, UnitHeader,
+    UnitRef, UnitType,
 };
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ pub(crate) type Unit = gimli::Unit<PagedReader>;
 pub(crate) struct OpenUnit {
     pub(crate) unit: Unit,
     pub(crate) line_program: Option<DebugLineOffset<u64>>,
+    /// The name of the file that has the rest of it, which its [`Unit::dwo_id`] is the key to.
+    pub(crate) split_name: Option<PagedReader>,
 }
 
 impl OpenUnit {
@@ -48,23 +50,21 @@ impl OpenUnit {
                 low_pc: 0,
                 str_offsets_base: DebugStrOffsetsBase::default_for_encoding_and_file(
                     encoding,
-                    DwarfFileType::Main,
+                    dwarf.file_type,
                 ),
                 addr_base: DebugAddrBase(0),
-                loclists_base: DebugLocListsBase::default_for_encoding_and_file(
-                    encoding,
-                    DwarfFileType::Main,
-                ),
-                rnglists_base: DebugRngListsBase::default_for_encoding_and_file(
-                    encoding,
-                    DwarfFileType::Main,
-                ),
+                loclists_base: DebugLocListsBase::default_for_encoding_and_file(encoding, dwarf.file_type),
+                rnglists_base: DebugRngListsBase::default_for_encoding_and_file(encoding, dwarf.file_type),
                 line_program: None,
                 dwo_id: None,
                 header,
             },
             line_program: None,
+            split_name: None,
         };
+        if let UnitType::Skeleton(id) | UnitType::SplitCompilation(id) = opened.unit.header.type_() {
+            opened.unit.dwo_id = Some(id);
+        }
         opened.take_bases(&attributes);
         opened.take_values(dwarf, &attributes);
         Ok((opened, attributes))
@@ -101,6 +101,15 @@ impl OpenUnit {
                 gimli::DW_AT_name => self.unit.name = dwarf.attr_string(&self.unit, attribute.value()).ok(),
                 gimli::DW_AT_comp_dir => {
                     self.unit.comp_dir = dwarf.attr_string(&self.unit, attribute.value()).ok()
+                }
+                gimli::DW_AT_dwo_name | gimli::DW_AT_GNU_dwo_name => {
+                    self.split_name = dwarf.attr_string(&self.unit, attribute.value()).ok();
+                }
+                // Before version 5 it is an attribute.
+                gimli::DW_AT_GNU_dwo_id => {
+                    if let AttributeValue::DwoId(id) = attribute.value() {
+                        self.unit.dwo_id = Some(id);
+                    }
                 }
                 gimli::DW_AT_low_pc => {
                     if let Ok(Some(address)) = dwarf.attr_address(&self.unit, attribute.value()) {

@@ -8,7 +8,7 @@ use telegen_symbolize::{Budget, Failure, Place, Source, Symbolizer, executable_s
 const ID: FileId = FileId::Inode { device: 0, inode: 1, ctime_ns: 0, size: 0 };
 
 fn look_up(symbolizer: &mut Symbolizer, file: Option<&File>, offsets: &[FileOffset]) -> Vec<Place> {
-    let source = Source { id: &ID, file, module: "m" };
+    let source = Source { id: &ID, file, module: "m", split_files: None };
     symbolizer.symbolize(source, offsets).iter().map(|place| (**place).clone()).collect()
 }
 
@@ -46,7 +46,7 @@ fn what_has_no_name_is_named_after_the_module_of_who_asks() {
     let mut symbolizer = Symbolizer::new(Budget::default());
     let file = File::open("/dev/null").expect("there");
     for module in ["one", "two"] {
-        let source = Source { id: &ID, file: Some(&file), module };
+        let source = Source { id: &ID, file: Some(&file), module, split_files: None };
         assert_eq!(
             *symbolizer.symbolize(source, &[FileOffset(16)])[0].frames[0].name,
             *format!("[{module}+0x10]")

@@ -15,7 +15,7 @@ fn symbol(name: &str, kind: u8, binding: u8, start: u64, size: u64) -> Symbol<'_
 fn names(file: &File, places: &[u64]) -> Vec<String> {
     let id = FileId::Inode { device: 0, inode: 1, ctime_ns: 0, size: 0 };
     let offsets: Vec<FileOffset> = places.iter().map(|at| FileOffset(CODE_OFFSET + at)).collect();
-    let source = Source { id: &id, file: Some(file), module: "m" };
+    let source = Source { id: &id, file: Some(file), module: "m", split_files: None };
     let places = Symbolizer::new(Budget::default()).symbolize(source, &offsets);
     for (place, offset) in places.iter().zip(&offsets) {
         assert_eq!((place.address, place.frames.len()), (CODE + offset.0 - CODE_OFFSET, 1));
@@ -73,7 +73,7 @@ fn symbols_that_all_cover_everything_do_not_take_for_ever() {
     let id = FileId::Inode { device: 0, inode: 1, ctime_ns: 0, size: 0 };
     let mut symbolizer = Symbolizer::new(Budget::default());
     let start = Instant::now();
-    symbolizer.symbolize(Source { id: &id, file: Some(&file), module: "m" }, &offsets);
+    symbolizer.symbolize(Source { id: &id, file: Some(&file), module: "m", split_files: None }, &offsets);
     // All pairs would take minutes.
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     let counted: Vec<_> = symbolizer.failures().filter(|(_, count)| *count > 0).collect();

@@ -170,6 +170,14 @@ fn compressed_debug_information_says_the_same() {
         };
         assert!(expected.iter().map(lined).eq(found.iter().map(lined)), "{compression}");
     }
+    let by_zstd = plain.directory.path().join("zstd");
+    let compressed =
+        Command::new("objcopy").arg("--compress-debug-sections=zstd").arg(&plain.path).arg(&by_zstd).output();
+    match compressed {
+        Ok(output) if output.status.success() => assert_eq!(symbolize(&by_zstd, &offsets), expected),
+        // Before binutils 2.40, and where they are built without it.
+        _ => eprintln!("SKIPPED: objcopy has no zstd"),
+    }
 }
 
 #[test]

@@ -68,7 +68,8 @@ impl Program {
     /// Name, address and size of each function of the program that has a size.
     pub(crate) fn functions(&self) -> Vec<(String, u64, u64)> {
         let parse = |line: &str| {
-            let mut fields = line.split_whitespace();
+            // Names of Go may have blanks in them.
+            let mut fields = line.splitn(4, ' ');
             let (address, size) = (fields.next()?, fields.next()?);
             let (kind, name) = (fields.next()?, fields.next()?);
             let hex = |text: &str| u64::from_str_radix(text, 16).ok();
@@ -84,7 +85,7 @@ pub(crate) fn symbolize(path: &Path, offsets: &[u64]) -> Vec<Place> {
     let file = File::open(path).expect("the file");
     let id = FileId::Inode { device: 0, inode: 1, ctime_ns: 0, size: 0 };
     let offsets: Vec<FileOffset> = offsets.iter().map(|&offset| FileOffset(offset)).collect();
-    let source = Source { id: &id, file: Some(&file), module: "program" };
+    let source = Source { id: &id, file: Some(&file), module: "program", split_files: None };
     let mut symbolizer = Symbolizer::new(Budget::default());
     symbolizer.symbolize(source, &offsets).iter().map(|place| (**place).clone()).collect()
 }

@@ -116,7 +116,7 @@ impl Machine {
     pub(crate) fn look_up_with(&self, symbolizer: &mut Symbolizer, debug_files: &DebugFiles) -> Place {
         let file = File::open(&self.program.path).expect("the program");
         let id = FileId::Inode { device: 0, inode: 1, ctime_ns: 0, size: 0 };
-        let source = Source { id: &id, file: Some(&file), module: "program" };
+        let source = Source { id: &id, file: Some(&file), module: "program", split_files: None };
         (*symbolizer.symbolize_with(source, debug_files, &[self.hidden])[0]).clone()
     }
 
@@ -275,7 +275,7 @@ fn what_was_said_without_a_debug_file_is_said_anew_when_there_is_one() {
     let debug_files = DebugFiles::to_seek(machine.root(7), "/opt/app/program");
     let file = File::open(&machine.program.path).expect("the program");
     let id = FileId::Inode { device: 0, inode: 1, ctime_ns: 0, size: 0 };
-    let source = Source { id: &id, file: Some(&file), module: "program" };
+    let source = Source { id: &id, file: Some(&file), module: "program", split_files: None };
     // A place that is not known yet, so that the files are looked at.
     symbolizer.symbolize_with(source, &debug_files, &[FileOffset(machine.hidden.0 + 1)]);
     assert_named(&machine.look_up_with(&mut symbolizer, &debug_files));
