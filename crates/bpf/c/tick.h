@@ -53,6 +53,11 @@ static long tg_walk_on(u32 nth, void *unused)
 		return 1;
 	walk = &scratch->walk;
 	outcome = tg_step_up(walk);
+	if (outcome == TG_STEP_AGAIN)
+		return 0;
+	at = walk->frames - 1;
+	if (walk->not_called && at < TG_MAX_USER_FRAMES)
+		scratch->frames[at]++;
 	if (outcome != TG_STEP_DONE) {
 		walk->ending = outcome;
 		return 1;
@@ -90,11 +95,13 @@ static __always_inline u32 tg_user_stack(struct bpf_perf_event_data *ctx, struct
 	walk->most = tg_user_frames;
 	walk->depth = 0;
 	walk->not_ready = false;
+	walk->at_start = false;
 	walk->ending = TG_ENDING_TRUNCATED;
 	tg_interrupted(ctx, task, walk);
 	scratch->frames[0] = walk->registers.pc;
 	walk->frames = 1;
-	bpf_loop(TG_MAX_USER_FRAMES, tg_walk_on, NULL, 0);
+	/* Some frames take two turns. */
+	bpf_loop(2 * TG_MAX_USER_FRAMES, tg_walk_on, NULL, 0);
 	if (walk->not_ready)
 		scratch->sample.flags |= TG_SAMPLE_NOT_READY;
 	scratch->sample.flags |= walk->ending << TG_SAMPLE_ENDING_SHIFT;

@@ -63,7 +63,12 @@ struct tg_walk {
 	u32 ending; /* enum tg_ending */
 	bool not_ready; /* frame pointers stood in for a table that is not there yet */
 	bool outdated; /* the list is that of an earlier state of the address space */
+	bool at_start; /* of a function: nothing holds for the byte before the frame's return address */
+	bool not_called; /* the frame that was last left has an address of its own, not that behind a call */
 };
+
+/* An outcome of this file alone: the frame is to be looked at once more. */
+#define TG_STEP_AGAIN 0x100
 
 static __always_inline const struct tg_unwind_block *tg_unwind_block(struct tg_unwind_table *table, u32 number)
 {
@@ -135,6 +140,9 @@ static __always_inline enum tg_where tg_find_range(struct tg_walk *walk, u64 pc)
 	return TG_WHERE_FOUND;
 }
 
+/* No frame is larger; what is farther away is another stack. */
+#define TG_MAX_FRAME_BYTES (8ULL << 20)
+
 /* From a frame to its caller along frame pointers: what just-in-time compilers and some languages keep. */
 static __always_inline int tg_step_by_frame_pointer(struct tg_unwind_registers *registers)
 {
@@ -146,6 +154,8 @@ static __always_inline int tg_step_by_frame_pointer(struct tg_unwind_registers *
 		return TG_STEP_OUTERMOST;
 	if (registers->fp < registers->sp)
 		return TG_STEP_NO_PROGRESS;
+	if (registers->fp - registers->sp > TG_MAX_FRAME_BYTES)
+		return TG_STEP_UNSUPPORTED;
 	if (tg_read_user(words, sizeof(words), registers->fp))
 		return TG_STEP_UNREADABLE;
 	registers->sp = registers->fp + sizeof(words);
@@ -188,11 +198,31 @@ static __always_inline int tg_step_by_table(struct tg_walk *walk, u64 pc)
 	return tg_step(rule, &walk->registers, other);
 }
 
+/*
+ * What a signal handler returns to, where nothing describes it: in musl's library, in Go's runtime. It is known by its
+ * instructions, `mov $15, %rax; syscall`, as debuggers know it.
+ */
+static __always_inline bool tg_is_signal_return(u64 pc)
+{
+	u64 instructions;
+
+	return !tg_read_user(&instructions, sizeof(instructions), pc) && instructions == 0x0f0000000fc0c748ULL;
+}
+
+/*
+ * Up from a frame. Where the byte before a return address is no function's, no call has put it there. It is that of a signal's
+ * frame, or of a function that something has been made to look as if it came from: a context's first function, a goroutine on its
+ * thread's own stack. That function's frame is the last one. The walk looks at such a frame twice.
+ */
 static __always_inline int tg_step_up(struct tg_walk *walk)
 {
+	bool second = walk->at_start, was_exact = walk->registers.exact && !second;
 	u64 pc = walk->registers.exact ? walk->registers.pc : walk->registers.pc - 1;
 	int outcome = TG_STEP_UNKNOWN;
+	bool described = false;
 
+	walk->at_start = false;
+	walk->not_called = false;
 	switch (tg_find_range(walk, pc)) {
 	case TG_WHERE_UNMAPPED:
 		return TG_ENDING_UNMAPPED;
@@ -202,13 +232,33 @@ static __always_inline int tg_step_up(struct tg_walk *walk)
 	case TG_WHERE_FOUND:
 		if (walk->range.table == TG_TABLE_AWAITED)
 			walk->not_ready = true;
-		else if (walk->range.table != TG_TABLE_NONE)
-			outcome = tg_step_by_table(walk, pc);
+		else
+			described = walk->range.table != TG_TABLE_NONE;
 		break;
 	}
-	if (outcome == TG_STEP_UNKNOWN)
-		outcome = tg_step_by_frame_pointer(&walk->registers);
-	return outcome;
+	if (described)
+		outcome = tg_step_by_table(walk, pc);
+	if (outcome != TG_STEP_UNKNOWN) {
+		/* Behind a signal's frame the address is exact. */
+		bool is_signal = outcome == TG_STEP_DONE && walk->registers.exact;
+
+		walk->not_called = !was_exact && (second || is_signal);
+		return second && !is_signal ? TG_STEP_OUTERMOST : outcome;
+	}
+	if (second) {
+		walk->registers.exact = 0;
+	} else if (walk->depth && !was_exact) {
+		if (tg_is_signal_return(walk->registers.pc)) {
+			walk->not_called = true;
+			return tg_step_signal(&walk->registers);
+		}
+		if (described) {
+			walk->at_start = true;
+			walk->registers.exact = 1;
+			return TG_STEP_AGAIN;
+		}
+	}
+	return tg_step_by_frame_pointer(&walk->registers);
 }
 
 #endif

@@ -242,14 +242,35 @@ fn best_name(elves: &[&Elf<'_>], place: &Place) -> Option<String> {
     })
 }
 
+/// A name without the version behind it, `@VERSION` or `@@VERSION`, that linkers write into tables of symbols.
+fn unversioned(name: &[u8]) -> &[u8] {
+    match name.iter().position(|&byte| byte == b'@') {
+        Some(at @ 1..) => &name[..at],
+        _ => name,
+    }
+}
+
 /// A name that cannot be read is no name; that the file is damaged will show elsewhere.
 fn read_name(elf: &Elf<'_>, name: Name) -> Option<String> {
     for most in [USUAL_NAME_BYTES, MAX_NAME_BYTES] {
         let most = usize::try_from(name.left).unwrap_or(usize::MAX).min(most);
         let bytes = read_up_to(elf.file, name.offset, most).ok()?;
         if let Some(end) = bytes.iter().position(|&byte| byte == 0) {
-            return (end > 0).then(|| String::from_utf8_lossy(&bytes[..end]).into_owned());
+            return (end > 0).then(|| String::from_utf8_lossy(unversioned(&bytes[..end])).into_owned());
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_no_part_of_a_name() {
+        assert_eq!(unversioned(b"memcpy@@GLIBC_2.14"), b"memcpy");
+        assert_eq!(unversioned(b"memcpy@GLIBC_2.2.5"), b"memcpy");
+        assert_eq!(unversioned(b"memcpy"), b"memcpy");
+        assert_eq!(unversioned(b"@odd"), b"@odd");
+    }
 }

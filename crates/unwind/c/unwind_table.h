@@ -34,6 +34,7 @@ enum tg_rule_kind {
 	TG_RULE_SIGNAL = 4,
 	TG_RULE_OUTERMOST = 5,
 	TG_RULE_UNSUPPORTED = 6,
+	TG_RULE_RETURN_IN_REGISTER = 7,
 };
 
 enum tg_rule_place {
@@ -195,6 +196,13 @@ static __always_inline int tg_step(const struct tg_unwind_rule *rule, struct tg_
 		return TG_STEP_OUTERMOST;
 	case TG_RULE_SIGNAL:
 		return tg_step_signal(registers);
+	case TG_RULE_RETURN_IN_REGISTER:
+		if (!other)
+			return TG_STEP_UNSUPPORTED;
+		registers->pc = *other;
+		registers->sp += (s64)rule->cfa_offset;
+		registers->exact = 0;
+		return *other ? TG_STEP_DONE : TG_STEP_OUTERMOST;
 	case TG_RULE_PLT:
 		cfa = registers->sp + 8 + ((registers->pc & 15) >= rule->reg ? 8 : 0);
 		break;

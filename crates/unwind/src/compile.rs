@@ -39,6 +39,9 @@ pub struct Compiled {
 /// Gaps up to this many bytes are the padding between functions, where nothing runs.
 const MAX_PADDING: u64 = 15;
 
+/// Rows of one function that are looked at: a hundred times as many as the longest ones have.
+const MAX_ROWS: usize = 1 << 20;
+
 /// Makes the table of a binary.
 ///
 /// # Errors
@@ -68,6 +71,7 @@ where
         writer: TableWriter::new(lowest(&first.list, &second.list).min(sections.start)),
         context: UnwindContext::new(),
         end: None,
+        rows: Vec::new(),
         result: Compiled {
             table: Table::default(),
             book: RuleBook::new(RuleBook::MAX_RULES),
@@ -135,6 +139,8 @@ struct Compiler<R: Reader> {
     context: UnwindContext<R::Offset>,
     /// Where the function before ends.
     end: Option<u64>,
+    /// Room for the rows of a function.
+    rows: Vec<(u64, Rule)>,
     result: Compiled,
 }
 
@@ -147,26 +153,39 @@ where
         entries: &mut Entries<S, R>,
         function: &Function<R::Offset>,
     ) -> Result<(), Error> {
-        if let Some(end) = self.end.filter(|end| function.start.saturating_sub(*end) > MAX_PADDING) {
-            self.put(end, Rule::Unknown)?;
+        let mut rows = std::mem::take(&mut self.rows);
+        if !self.read_rows(entries, function, &mut rows) {
+            self.result.damaged += 1;
+        }
+        if let Some(end) = self.end {
+            let padding = function.start.saturating_sub(end);
+            // What is made to look as if it had been called is a function of one rule: the byte before it tells. Other gaps
+            // may be code, such as what follows the system call in `clone`.
+            let stands_alone = rows.windows(2).all(|pair| pair[0].1 == pair[1].1);
+            if padding > MAX_PADDING {
+                self.put(end, Rule::Unknown)?;
+            } else if padding > 0 && stands_alone {
+                self.put(function.start - 1, Rule::Unknown)?;
+            }
         }
         self.end = Some(function.end);
         self.result.functions += 1;
-        if self.rows(entries, function)?.is_none() {
-            self.result.damaged += 1;
-        }
+        rows.iter().try_for_each(|&(address, rule)| self.put(address, rule))?;
+        rows.clear();
+        self.rows = rows;
         Ok(())
     }
 
-    /// The rows of a function; none if they do not make sense to the end.
-    fn rows<S: UnwindSection<R>>(
+    /// The rows of a function; false if they do not make sense to the end.
+    fn read_rows<S: UnwindSection<R>>(
         &mut self,
         entries: &mut Entries<S, R>,
         function: &Function<R::Offset>,
-    ) -> Result<Option<()>, Error> {
+        found: &mut Vec<(u64, Rule)>,
+    ) -> bool {
         let mut done = function.start;
         let outcome = (|| {
-            let Ok(entry) = entries.entry(function) else { return Ok(None) };
+            let entry = entries.entry(function).ok()?;
             let translation = Translation {
                 arch: self.arch,
                 section: &entries.section,
@@ -174,31 +193,27 @@ where
                 signal_trampoline: entry.is_signal_trampoline(),
             };
             let mut context = std::mem::take(&mut self.context);
-            let Ok(mut rows) = entry.rows(&entries.section, &entries.bases, &mut context) else {
-                return Ok(None);
-            };
-            loop {
-                let row = match rows.next_row() {
-                    Ok(Some(row)) => row,
-                    Ok(None) => break,
-                    Err(_) => return Ok(None),
-                };
+            let mut rows = entry.rows(&entries.section, &entries.bases, &mut context).ok()?;
+            while let Some(row) = rows.next_row().ok()? {
                 // An entry that goes back, or beyond its own end, would break the order of the table.
-                if row.start_address() >= function.end || row.start_address() < done {
-                    return Ok(None);
+                if row.start_address() >= function.end
+                    || row.start_address() < done
+                    || found.len() == MAX_ROWS
+                {
+                    return None;
                 }
                 done = row.start_address();
                 let rule = translation.rule::<R>(row);
                 self.result.unsupported += u64::from(rule == Rule::Unsupported);
-                self.put(done, rule)?;
+                found.push((done, rule));
             }
             self.context = context;
-            Ok(Some(()))
+            Some(())
         })();
-        if matches!(outcome, Ok(None)) {
-            self.put(done, Rule::Unsupported)?;
+        if outcome.is_none() {
+            found.push((done, Rule::Unsupported));
         }
-        outcome
+        outcome.is_some()
     }
 
     fn put(&mut self, address: u64, rule: Rule) -> Result<(), Error> {

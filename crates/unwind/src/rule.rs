@@ -70,6 +70,8 @@ pub enum ReturnAddress {
     AtCfa(i16),
     /// In the link register: a function on Arm that calls no other.
     InLinkRegister,
+    /// In this register, by its DWARF number, and nowhere on the stack: on x86, while `vfork` is under way.
+    In(u8),
 }
 
 impl Cfa {
@@ -133,6 +135,7 @@ pub(crate) mod kind {
     pub(crate) const SIGNAL: u8 = 4;
     pub(crate) const OUTERMOST: u8 = 5;
     pub(crate) const UNSUPPORTED: u8 = 6;
+    pub(crate) const RETURN_IN_REGISTER: u8 = 7;
 }
 
 /// Values of [`RawRule::frame_pointer`] and [`RawRule::return_address`].
@@ -151,6 +154,12 @@ impl From<Rule> for RawRule {
             Rule::Outermost => only(kind::OUTERMOST),
             Rule::Signal => only(kind::SIGNAL),
             Rule::Unsupported => only(kind::UNSUPPORTED),
+            Rule::Frame {
+                cfa: Cfa::Register { offset, .. },
+                return_address: ReturnAddress::In(register),
+                ..
+            } => Self { register, cfa_offset: offset, ..only(kind::RETURN_IN_REGISTER) },
+            Rule::Frame { return_address: ReturnAddress::In(_), .. } => only(kind::UNSUPPORTED),
             Rule::Frame { cfa, frame_pointer, return_address } => {
                 let (kind, register, cfa_offset, cfa_added) = match cfa {
                     Cfa::Register { register, offset } => (kind::REGISTER, register, offset, 0),
@@ -165,7 +174,7 @@ impl From<Rule> for RawRule {
                 };
                 let (return_address, return_address_offset) = match return_address {
                     ReturnAddress::AtCfa(offset) => (place::AT_CFA, offset),
-                    ReturnAddress::InLinkRegister => (place::SAME, 0),
+                    ReturnAddress::InLinkRegister | ReturnAddress::In(_) => (place::SAME, 0),
                 };
                 Self {
                     kind,

@@ -41,6 +41,11 @@ impl<S> Translation<'_, S> {
             return Rule::Signal;
         }
         let Some(return_address) = self.return_address::<R>(row) else { return Rule::Unsupported };
+        let moves_only_the_stack = matches!(cfa, Cfa::Register { register, .. } if u16::from(register) == self.arch.stack_pointer().0)
+            && self.frame_pointer::<R>(row, cfa) == SavedRegister::Same;
+        if matches!(return_address, ReturnAddress::In(_)) && !moves_only_the_stack {
+            return Rule::Unsupported;
+        }
         Rule::Frame { cfa, frame_pointer: self.frame_pointer::<R>(row, cfa), return_address }
     }
 
@@ -105,6 +110,9 @@ impl<S> Translation<'_, S> {
             (_, Some(RegisterRule::Offset(offset))) => {
                 let offset = i16::try_from(offset).ok()?;
                 (self.arch != Arch::X86_64 || offset == -8).then_some(ReturnAddress::AtCfa(offset))
+            }
+            (Arch::X86_64, Some(RegisterRule::Register(register))) => {
+                u8::try_from(register.0).ok().map(ReturnAddress::In)
             }
             (Arch::Aarch64, None | Some(RegisterRule::SameValue)) => Some(ReturnAddress::InLinkRegister),
             _ => None,

@@ -21,7 +21,9 @@ pub fn of_c(name: &str) -> Option<String> {
 pub fn of_path(name: &str) -> Option<String> {
     let bare = without_brackets(name);
     let parts: Vec<&str> = bare.split("::").map(str::trim).collect();
-    let at = parts.iter().rposition(|part| part.starts_with("tg_") || part.starts_with('~'))?;
+    // Those of the library's types are not the program's.
+    let is_own = name.starts_with("tg::");
+    let at = parts.iter().rposition(|part| part.starts_with("tg_") || (part.starts_with('~') && is_own))?;
     let base = parts[at].split([' ', '.']).next().unwrap_or_default();
     let inside = &parts[at + 1..];
     match inside.first() {

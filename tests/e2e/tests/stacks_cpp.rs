@@ -30,7 +30,8 @@ const CALLS: [(&str, &[&str]); 22] = [
     ("tg_throwing_often", &["library", "tg_descending"]),
     // Compilers inline destructors all the same.
     ("tg_descending", &["library", "tg_descending", "~Guard", "tg_cleaning"]),
-    ("~Guard", &["tg_cleaning"]),
+    // What goes on unwinding after it stands in its lines.
+    ("~Guard", &["tg_cleaning", "library"]),
     ("tg_cleaning", &["tg_spin"]),
     ("tg_caught", &["library", "tg_spin"]),
     ("tg_templates", &["tg_floor"]),

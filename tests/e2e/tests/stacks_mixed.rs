@@ -19,7 +19,7 @@ const BUILDS: [&[&str]; 10] = [
     &["gcc", "-O2", "-g", "-fomit-frame-pointer", "-static"],
     &["gcc", "-O2", "-g", "-fomit-frame-pointer", "-static"],
     &["gcc", "-O2", "-g", "-fomit-frame-pointer", "-static-pie"],
-    &["musl-gcc", "-O2", "-g", "-fomit-frame-pointer", "-static"],
+    &["gcc", "-O1", "-g", "-fomit-frame-pointer", "-static"],
 ];
 
 /// The programs, and the prefix of each one's functions.

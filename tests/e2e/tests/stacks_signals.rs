@@ -77,9 +77,3 @@ fn of_handlers_in_unoptimised_and_static_programs() -> Result<()> {
     let linked = ["gcc", "-O1", "-g", "-fomit-frame-pointer", "-static"];
     assert_rows(&[row("signals-gcc-O0", &none), row("signals-static", &linked)], 997, "4s")
 }
-
-#[test]
-fn of_handlers_with_another_c_library() -> Result<()> {
-    let musl = ["musl-gcc", "-O2", "-g", "-fomit-frame-pointer", "-static"];
-    assert_rows(&[row("signals-musl", &musl)], 997, "3s")
-}

@@ -52,7 +52,7 @@ fn assert_named(name: &str, profile: &Profile, file: &str) -> Result<()> {
             // Stubs between the program and its libraries have no symbols.
             let function = module.function(frame.address);
             let names = function.map_or(&[][..], |function| module.names(function.start));
-            !names.is_empty() && !names.contains(&frame.function)
+            !names.is_empty() && !names.iter().any(|name| name == "_init") && !names.contains(&frame.function)
         })
         .map(|frame| (&frame.function, frame.address))
         .collect();

@@ -132,6 +132,7 @@ impl<'a> Binary<'a> {
         }
         let value = |number| match row.register(number) {
             None | Some(RegisterRule::SameValue) => Some(register(number.0)),
+            Some(RegisterRule::Register(other)) => Some(register(other.0)),
             Some(RegisterRule::Offset(offset)) => Some(word(cfa.wrapping_add_signed(offset))),
             Some(RegisterRule::Expression(expression)) => {
                 Some(word(self.evaluate(&expression, fde, pc, Some(cfa))))

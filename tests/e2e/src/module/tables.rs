@@ -36,6 +36,7 @@ pub(super) fn parse(data: &[u8]) -> Result<Module> {
         }
     }
     read_symbols(&file, &mut module);
+    read_other_names(&file, &mut module);
     read_slots(&file, &mut module);
     Ok(module)
 }
@@ -70,6 +71,22 @@ fn read_symbols<'a>(file: &ElfFile64<'a, object::Endianness>, module: &mut Modul
     for start in unsized_functions {
         let next = starts.range(start + 1..).next().copied().unwrap_or(u64::MAX);
         module.symbols.entry(start).or_insert(next.min(start + LONGEST_UNSIZED));
+    }
+}
+
+/// Names in the debug file of this build, if a package of them is installed here. It cannot be the module's word: where it has none
+/// of its own for a place, that place stays without.
+fn read_other_names(file: &ElfFile64<'_, object::Endianness>, module: &mut Module) {
+    let Ok(Some(id)) = file.build_id() else { return };
+    let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let Some((first, rest)) = id.split_at_checked(2) else { return };
+    let Ok(data) = std::fs::read(format!("/usr/lib/debug/.build-id/{first}/{rest}.debug")) else { return };
+    let Ok(other) = ElfFile64::<object::Endianness>::parse(&*data) else { return };
+    for symbol in other.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text) {
+        let name = symbol.name().unwrap_or_default().split('@').next().unwrap_or_default();
+        if let Some(names) = module.names.get_mut(&symbol.address()) {
+            names.push(name.to_owned());
+        }
     }
 }
 
