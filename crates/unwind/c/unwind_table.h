@@ -199,8 +199,11 @@ static __always_inline int tg_step(const struct tg_unwind_rule *rule, struct tg_
 	case TG_RULE_RETURN_IN_REGISTER:
 		if (!other)
 			return TG_STEP_UNSUPPORTED;
+		cfa = registers->sp + (s64)rule->cfa_offset;
+		if (cfa < registers->sp)
+			return TG_STEP_NO_PROGRESS;
 		registers->pc = *other;
-		registers->sp += (s64)rule->cfa_offset;
+		registers->sp = cfa;
 		registers->exact = 0;
 		return *other ? TG_STEP_DONE : TG_STEP_OUTERMOST;
 	case TG_RULE_PLT:
