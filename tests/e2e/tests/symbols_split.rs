@@ -1,8 +1,6 @@
 //! Names from debug information that was split off.
 
-use anyhow::{Result, bail};
-use std::fs;
-use std::process::Command;
+use anyhow::Result;
 use telegen_e2e::{Program, Recording, Running, Scratch, record, source_line};
 
 /// Records the program, and compares what is shown with its source.
@@ -32,27 +30,4 @@ fn split_debug_information_is_read_from_where_the_compiler_left_it() -> Result<(
     let scratch = Scratch::new()?;
     let _running: Running = scratch.start(Program::Split, "tg-split", &[])?;
     assert_inlined(&scratch, "tg-split")
-}
-
-#[test]
-fn split_debug_information_is_read_from_the_package_beside_the_program() -> Result<()> {
-    let scratch = Scratch::new()?;
-    let program = Program::Split.built()?;
-    let package = scratch.join("tg-package.dwp");
-    let packed = Command::new("dwp").arg("-e").arg(&program).arg("-o").arg(&package).output()?;
-    if !packed.status.success() {
-        bail!("dwp: {}", String::from_utf8_lossy(&packed.stderr));
-    }
-    // A copy that names files which are not there.
-    let mut bytes = fs::read(&program)?;
-    let names: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(b".dwo\0")).collect();
-    assert!(!names.is_empty(), "{} names no such file", program.display());
-    for at in names {
-        bytes[at + 1] = b'x';
-    }
-    let copy = scratch.join("tg-package");
-    fs::copy(&program, &copy)?;
-    fs::write(&copy, bytes)?;
-    let _running = Running::spawn(&mut Command::new(&copy))?;
-    assert_inlined(&scratch, "tg-package")
 }
