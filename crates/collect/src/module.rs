@@ -109,7 +109,7 @@ impl Modules {
                     let device = u64::from(device.0) << 32 | u64::from(device.1);
                     let id = FileId::Inode { device, inode: *inode, ctime_ns: 0, size: 0 };
                     let file = ModuleFile { id, open: None, bytes: 0 };
-                    self.file(path, file, generated, DebugFiles::default, || None)
+                    self.file(path, file, generated, None)
                 }
             },
         }
@@ -151,15 +151,8 @@ impl Modules {
             _ => (file.facts.file_id(), false),
         };
         let open = (!generated).then_some(file.file);
-        let mut roots = std::mem::take(&mut self.roots);
-        let debug_files = || match generated {
-            true => DebugFiles::default(),
-            false => debug_files(&mut roots, proc, pid, path),
-        };
-        let split_files = || SplitFilesBelowRoot::of(proc, pid, path);
         let found = ModuleFile { id: id.clone(), open, bytes: file.facts.size };
-        let module = self.file(path, found, generated, debug_files, split_files);
-        self.roots = roots;
+        let module = self.file(path, found, generated, (!generated).then_some((proc, pid)));
         self.ids.insert(file.facts, (id, Arc::downgrade(&module)));
         module
     }
@@ -169,8 +162,7 @@ impl Modules {
         path: &str,
         file: ModuleFile,
         generated: bool,
-        debug_files: impl FnOnce() -> DebugFiles,
-        split_files: impl FnOnce() -> Option<SplitFilesBelowRoot>,
+        seen_by: Option<(&ProcFs, Pid)>,
     ) -> Arc<Module> {
         if let Some(module) = self.by_file.get(&file.id).and_then(Weak::upgrade) {
             return module;
@@ -178,10 +170,30 @@ impl Modules {
         let (id, bytes) = (file.id, file.bytes);
         let open = file.open.filter(|_| self.by_file.len() < MAX_OPEN);
         let file = Some(ModuleFile { id: id.clone(), open, bytes });
-        let (debug_files, split_files) = (debug_files(), split_files());
+        let (debug_files, split_files) =
+            seen_by.and_then(|(proc, pid)| self.companions(proc, pid, path)).unzip();
+        let debug_files = debug_files.unwrap_or_default();
         let module = Arc::new(Module { path: path.into(), file, debug_files, split_files, generated });
         self.by_file.insert(id, Arc::downgrade(&module));
         module
+    }
+
+    /// Where to seek what belongs to a binary that a process has mapped; nothing if that cannot be told.
+    fn companions(
+        &mut self,
+        proc: &ProcFs,
+        pid: Pid,
+        path: &str,
+    ) -> Option<(DebugFiles, SplitFilesBelowRoot)> {
+        let root = Root::of_process(proc, pid).ok()?;
+        let identity = root.identity();
+        let held = self.roots.get(&identity).and_then(Weak::upgrade);
+        let root = held.unwrap_or_else(|| {
+            let root = Arc::new(root);
+            self.roots.insert(identity, Arc::downgrade(&root));
+            root
+        });
+        Some((DebugFiles::to_seek(root, path), SplitFilesBelowRoot::new(proc, pid, identity, path)))
     }
 
     fn vdso(&mut self) -> Arc<Module> {
@@ -225,23 +237,6 @@ impl Modules {
     pub(crate) fn files(&self) -> usize {
         self.by_file.len()
     }
-}
-
-/// Where to seek the debug files of a file that a process has mapped; nowhere if that cannot be told.
-fn debug_files(
-    roots: &mut HashMap<RootIdentity, Weak<Root>, RandomState>,
-    proc: &ProcFs,
-    pid: Pid,
-    path: &str,
-) -> DebugFiles {
-    let Ok(root) = Root::of_process(proc, pid) else { return DebugFiles::default() };
-    let held = roots.get(&root.identity()).and_then(Weak::upgrade);
-    let root = held.unwrap_or_else(|| {
-        let root = Arc::new(root);
-        roots.insert(root.identity(), Arc::downgrade(&root));
-        root
-    });
-    DebugFiles::to_seek(root, path)
 }
 
 fn is_memory(path: &str) -> bool {

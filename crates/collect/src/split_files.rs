@@ -20,9 +20,8 @@ pub(crate) struct SplitFilesBelowRoot {
 }
 
 impl SplitFilesBelowRoot {
-    pub(crate) fn of(proc: &ProcFs, pid: Pid, path: &str) -> Option<Self> {
-        let root = Root::of_process(proc, pid).ok()?.identity();
-        Some(Self { proc: proc.clone(), pid, root, path: path.into() })
+    pub(crate) fn new(proc: &ProcFs, pid: Pid, root: RootIdentity, path: &str) -> Self {
+        Self { proc: proc.clone(), pid, root, path: path.into() }
     }
 
     /// Opens a regular file.
@@ -56,8 +55,9 @@ mod tests {
         fs::write(root.join("build/a.dwo"), "a").unwrap();
         fs::write(root.join("build/program.dwp"), "package").unwrap();
         symlink("/etc/passwd", root.join("build/out.dwo")).unwrap();
-        let files =
-            SplitFilesBelowRoot::of(&ProcFs::new(directory.path()), Pid(7), "/build/program").unwrap();
+        let proc = ProcFs::new(directory.path());
+        let identity = Root::of_process(&proc, Pid(7)).unwrap().identity();
+        let files = SplitFilesBelowRoot::new(&proc, Pid(7), identity, "/build/program");
         let text = |file: Option<File>| file.map(|file| std::io::read_to_string(file).unwrap());
         assert_eq!(text(files.object(Path::new("/build/a.dwo"))).as_deref(), Some("a"));
         assert_eq!(text(files.package()).as_deref(), Some("package"));
