@@ -34,6 +34,9 @@ int main(void)
     }
 }
 "#;
+const RATE: u32 = 99;
+/// Of CPU time, as the program has it.
+const STRETCH_SECONDS: f64 = 0.2;
 /// Pairs of stretches of work, one of each with the program as a target, for each round.
 const PAIRS: usize = 8;
 
@@ -75,14 +78,20 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let program = workshop.build(WORK, &flags, "telegen-bench-work")?;
     let (mut target, mut other) =
         (Worker::start(&mut Command::new(&program))?, Worker::start(&mut Command::new(&program))?);
-    let settings = format!("  target_pids: [{}]\n  cpu: {{sample_rate: 99}}\n", target.child.id());
+    let settings = format!(
+        "  target_pids: [{}]\n  collection_interval: 5s\n  cpu: {{sample_rate: {RATE}}}\n",
+        target.child.id()
+    );
     let without = ratios(&mut target, &mut other, bench.effort.rounds)?;
     let agent = Agent::start(&bench.telegen, &settings)?;
     // Both once, so that tables and names are there.
     let _ = (target.stretch()?, other.stretch()?);
     let with = ratios(&mut target, &mut other, bench.effort.rounds)?;
-    let taken = agent.metric("telegen_profiler_bpf_map", "")?;
-    ensure!(taken > 0.0, "the agent has gone");
+    agent.wait_for_export()?;
+    let taken = agent.metric("telegen_profiler_samples_total", "exported")?;
+    // One stretch more than the rounds have.
+    let due = f64::from(RATE) * STRETCH_SECONDS * (bench.effort.rounds * PAIRS + 1) as f64;
+    ensure!((taken / due - 1.0).abs() <= 0.05, "{taken} samples, where {due:.0} were due");
     let (with, least, most) = spread(with).context("no figures")?;
     let (without, ..) = spread(without).context("no figures")?;
     let slower = |ratio: f64| (1.0 - ratio / without) * 100.0;
