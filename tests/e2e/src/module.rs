@@ -48,6 +48,7 @@ pub struct Module {
     names: HashMap<u64, Vec<String>>,
     exports: HashMap<String, Vec<Export>>,
     slots: HashMap<u64, Option<String>>,
+    stubs: Vec<Function>,
     entry: u64,
 }
 

@@ -128,6 +128,14 @@ impl PossibleCalls {
 
     fn verdict_on(&self, call: &Call, callee: &Place, file: &str) -> Verdict {
         let Some(module) = self.module(&callee.file) else { return Verdict::Unknown };
+        if let Some(stub) = module.stub_at(callee.address) {
+            let fits = callee.file == file && (stub == *call || [call, &stub].contains(&&Call::Unknown));
+            return if fits {
+                Verdict::Possible
+            } else {
+                Verdict::Impossible(format!("the call is to {call:x?}, and {callee:x?} is the stub of {stub:x?}"))
+            };
+        }
         let Some(function) = module.function(callee.address) else { return Verdict::Unknown };
         let is_callee = |start: u64| function.start == start;
         let fits = match call {

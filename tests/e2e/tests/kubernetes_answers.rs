@@ -28,6 +28,10 @@ fn expect_recovery(name: &str, troubles: &[Trouble]) -> Result<()> {
     };
     for (nth, (interruption, fault)) in troubles.iter().enumerate() {
         let (value, expected) = if nth % 2 == 0 { (Some("1"), "profile") } else { (None, "skip") };
+        // What a list has said may be acted upon before there is a watch again.
+        telegen_e2e::until(LIMIT, "an open watch", || {
+            Ok((node.server.faults().open_watches() == 1).then_some(()))
+        })?;
         if let Some((verb, fault)) = fault {
             node.server.faults().next(1, Which::only(verb, "pods"), fault.clone());
         }

@@ -142,6 +142,11 @@ impl Faults {
         self.interruptions.send(how).unwrap_or_default()
     }
 
+    /// How many watches are open.
+    pub fn open_watches(&self) -> usize {
+        self.interruptions.receiver_count()
+    }
+
     pub(crate) fn interruptions(&self) -> broadcast::Receiver<Interruption> {
         self.interruptions.subscribe()
     }

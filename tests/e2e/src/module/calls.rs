@@ -62,6 +62,16 @@ impl Module {
         }
     }
 
+    /// What the stub of the procedure linkage table goes on to that an address is in; `None` if it is in none. The first call
+    /// of a name may go through stubs that go to the dynamic linker only: what they are for cannot be told.
+    pub fn stub_at(&self, address: u64) -> Option<Call> {
+        self.stubs.iter().find(|stubs| stubs.contains(address))?;
+        // Where a table has an entry of 8 bytes for each name its first instruction is the jump.
+        let resolved = [8, 16].map(|length| self.resolve_stub(address / length * length));
+        let named = resolved.into_iter().find(|call| matches!(call, Call::Named(_)));
+        Some(named.unwrap_or(Call::Unknown))
+    }
+
     /// Without a description of the function its instructions cannot be told apart from its start on: the lengths
     /// that a call can have are tried.
     fn call_of_unknown_function(&self, return_address: u64) -> Option<Call> {

@@ -1,6 +1,6 @@
 //! The tables of an ELF file: code, symbols, call frame information, relocations.
 
-use super::{Export, Module};
+use super::{Export, Function, Module};
 use anyhow::{Result, bail};
 use gimli::{BaseAddresses, CieOrFde, DebugFrame, EhFrame, LittleEndian, UnwindSection};
 use object::elf::{R_X86_64_GLOB_DAT, R_X86_64_IRELATIVE, R_X86_64_JUMP_SLOT, STT_GNU_IFUNC};
@@ -26,6 +26,7 @@ pub(super) fn parse(data: &[u8]) -> Result<Module> {
         names: HashMap::new(),
         exports: HashMap::new(),
         slots: HashMap::new(),
+        stubs: stubs(&file),
         entry: file.entry(),
     };
     for segment in file.segments() {
@@ -42,7 +43,7 @@ pub(super) fn parse(data: &[u8]) -> Result<Module> {
 }
 
 fn read_symbols<'a>(file: &ElfFile64<'a, object::Endianness>, module: &mut Module) {
-    let mut unsized_functions = Vec::new();
+    let mut unsized_functions = BTreeMap::new();
     let all = file.symbols().map(|symbol| (symbol, false));
     for (symbol, dynamic) in all.chain(file.dynamic_symbols().map(|symbol| (symbol, true))) {
         if symbol.kind() != SymbolKind::Text || symbol.is_undefined() || symbol.address() == 0 {
@@ -63,14 +64,17 @@ fn read_symbols<'a>(file: &ElfFile64<'a, object::Endianness>, module: &mut Modul
             let end = module.symbols.entry(symbol.address()).or_default();
             *end = (*end).max(symbol.address() + symbol.size());
         } else {
-            unsized_functions.push(symbol.address());
+            let section =
+                symbol.section_index().and_then(|section| file.section_by_index(section).ok());
+            let end = section.map_or(u64::MAX, |section| section.address() + section.size());
+            unsized_functions.insert(symbol.address(), end);
         }
     }
     let starts: std::collections::BTreeSet<u64> =
-        module.symbols.keys().chain(&unsized_functions).copied().collect();
-    for start in unsized_functions {
+        module.symbols.keys().chain(unsized_functions.keys()).copied().collect();
+    for (start, section_end) in unsized_functions {
         let next = starts.range(start + 1..).next().copied().unwrap_or(u64::MAX);
-        module.symbols.entry(start).or_insert(next.min(start + LONGEST_UNSIZED));
+        module.symbols.entry(start).or_insert(next.min(section_end).min(start + LONGEST_UNSIZED));
     }
 }
 
@@ -105,6 +109,15 @@ fn read_slots(file: &ElfFile64<'_, object::Endianness>, module: &mut Module) {
         };
         module.slots.insert(address, name);
     }
+}
+
+/// Where the stubs are through which functions of other modules are called.
+fn stubs(file: &ElfFile64<'_, object::Endianness>) -> Vec<Function> {
+    let named = |name: &str| [".plt", ".plt.sec", ".plt.got"].contains(&name);
+    let sections = file.sections().filter(|section| section.name().is_ok_and(named));
+    sections
+        .map(|section| Function { start: section.address(), end: section.address() + section.size() })
+        .collect()
 }
 
 /// Functions as call frame information describes them.
