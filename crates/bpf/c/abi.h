@@ -39,6 +39,8 @@ enum tg_state {
 #define TG_SEEN 0x10
 /* Its last thread has passed its exit: the state does not change any more. */
 #define TG_GONE 0x20
+/* In a request only, in the place of a state: the entry is to be deleted. */
+#define TG_RELEASE 0x40
 #define TG_TARGET_SHIFT 8
 #define TG_TARGET_MASK 0xff00
 #define TG_TOKEN_SHIFT 16

@@ -38,12 +38,30 @@ static __always_inline bool tg_decide(struct tg_process *process, u64 token, u32
 	return false;
 }
 
+/*
+ * Deletes an entry whose process user space has not found for long, though it should have been told of its release. Its exit has
+ * been seen: nothing changes its word any more.
+ */
+static __always_inline bool tg_release_leftover(u32 key, struct tg_process *process, u64 token)
+{
+	u64 word = *(volatile u64 *)&process->word;
+
+	if (word >> TG_TOKEN_SHIFT != token || !(word & TG_GONE))
+		return false;
+	tg_release(key);
+	return true;
+}
+
 static long tg_apply_one(u64 index, void *ctx)
 {
 	struct tg_apply_item *item = &tg_shared.apply.items[index & (TG_APPLY_MAX - 1)];
 	u32 key = item->key;
 	struct tg_process *process = bpf_map_lookup_elem(&tg_processes, &key);
 
+	if (item->state == TG_RELEASE) {
+		item->outcome = process && tg_release_leftover(key, process, item->token);
+		return 0;
+	}
 	item->outcome = process && tg_decide(process, item->token, item->state);
 	if (item->outcome)
 		tg_bit_follow(key, process);

@@ -265,11 +265,7 @@ int BPF_PROG(tg_free, struct task_struct *task)
 	process = bpf_map_lookup_elem(&tg_processes, &key);
 	if (!process || process->start_ns != task->start_boottime)
 		return 0;
-	bpf_map_delete_elem(&tg_processes, &key);
-	tg_bit_clear(key);
-	/* A fork that has taken the pid between the two lines above has set the bit that was just cleared. */
-	if (bpf_map_lookup_elem(&tg_processes, &key))
-		tg_bit_set(key);
+	tg_release(key);
 	return 0;
 }
 

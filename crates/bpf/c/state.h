@@ -91,6 +91,16 @@ static __always_inline void tg_bit_follow(u32 key, struct tg_process *process)
 		tg_bit_set(key);
 }
 
+/* Deletes the entry of a process that is gone. */
+static __always_inline void tg_release(u32 key)
+{
+	bpf_map_delete_elem(&tg_processes, &key);
+	tg_bit_clear(key);
+	/* A fork that has taken the pid between the two lines above has set the bit that was just cleared. */
+	if (bpf_map_lookup_elem(&tg_processes, &key))
+		tg_bit_set(key);
+}
+
 /* Enters a process; flags as for bpf_map_update_elem. False if there is no room. */
 static __always_inline bool tg_enter(u32 key, struct tg_process *process, u64 flags)
 {

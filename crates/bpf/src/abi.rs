@@ -13,6 +13,9 @@ const BITMAP_WORDS: usize = 4 * 1024 * 1024 / 64;
 const STATE_MASK: u64 = 0x03;
 const BY_PID: u32 = 0x04;
 const FOLLOW: u32 = 0x08;
+const GONE: u64 = 0x20;
+/// In the place of a state: the entry is to be deleted.
+pub(crate) const RELEASE: u32 = 0x40;
 const TARGET_SHIFT: u32 = 8;
 const TOKEN_SHIFT: u32 = 16;
 
@@ -66,6 +69,11 @@ impl State {
 /// The token in a state word.
 pub(crate) fn token_of(word: u64) -> Token {
     Token(word >> TOKEN_SHIFT)
+}
+
+/// Whether a state word is that of a process whose last thread is past its exit.
+pub(crate) fn is_over(word: u64) -> bool {
+    word & GONE != 0
 }
 
 /// The target in a state word.

@@ -1,7 +1,7 @@
 //! Handing decisions to the kernel.
 
-use crate::abi::{APPLY_MAX, RawApplyItem};
-use crate::{Error, Policy, Shared, State, sys};
+use crate::abi::{APPLY_MAX, RELEASE, RawApplyItem};
+use crate::{Error, Leftover, Policy, Shared, State, sys};
 use std::os::fd::{AsFd, OwnedFd};
 use telegen_model::{KernelKey, TargetNumber, Token};
 
@@ -53,24 +53,41 @@ impl Decider {
         mut report: impl FnMut(&StateChange, Outcome),
     ) -> Result<(), Error> {
         for batch in changes.chunks(APPLY_MAX) {
-            let items: Vec<RawApplyItem> = batch
-                .iter()
-                .map(|change| RawApplyItem {
-                    key: change.key.0,
-                    state: change.state.bits(),
-                    token: change.token.0,
-                    outcome: 0,
-                })
-                .collect();
-            self.shared.write_request(&items);
-            sys::run_program(self.program.as_fd())
-                .map_err(|source| Error::Kernel { action: "handing decisions to the kernel", source })?;
+            self.request(batch.iter().map(|change| (change.key, change.token, change.state.bits())))?;
             for (index, change) in batch.iter().enumerate() {
                 let outcome = if self.shared.outcome(index) { Outcome::Applied } else { Outcome::Stale };
                 report(change, outcome);
             }
         }
         Ok(())
+    }
+
+    /// Deletes entries that have been left over, unless their keys have been given to others meanwhile; how many those were.
+    ///
+    /// # Errors
+    ///
+    /// If the program that does it cannot be run.
+    pub fn release(&mut self, leftovers: &[Leftover]) -> Result<usize, Error> {
+        let mut released = 0;
+        for batch in leftovers.chunks(APPLY_MAX) {
+            self.request(batch.iter().map(|leftover| (leftover.key, leftover.token, RELEASE)))?;
+            released += (0..batch.len()).filter(|&index| self.shared.outcome(index)).count();
+        }
+        Ok(released)
+    }
+
+    /// What is asked of each entry, [`APPLY_MAX`] at the most.
+    fn request(&mut self, wanted: impl Iterator<Item = (KernelKey, Token, u32)>) -> Result<(), Error> {
+        let item = |(key, token, state): (KernelKey, Token, u32)| RawApplyItem {
+            key: key.0,
+            state,
+            token: token.0,
+            outcome: 0,
+        };
+        let items: Vec<RawApplyItem> = wanted.map(item).collect();
+        self.shared.write_request(&items);
+        sys::run_program(self.program.as_fd())
+            .map_err(|source| Error::Kernel { action: "handing decisions to the kernel", source })
     }
 }
 

@@ -5,8 +5,8 @@ use crate::perf::Clocks;
 use crate::privileges::missing_capabilities;
 use crate::sys::{self, SharedMemory};
 use crate::{
-    Clock, ControlGroups, CpuSet, Decider, Error, EventRing, RemapCounts, SampleRings, Scanner, Shared,
-    UnwindMaps, features,
+    Clock, ControlGroups, CpuSet, Decider, Error, EventRing, Leftovers, RemapCounts, SampleRings, Scanner,
+    Shared, UnwindMaps, features,
 };
 use libbpf_rs::{
     Link, MapCore, MapFlags, MapHandle, MapImpl, Object, ObjectBuilder, OpenObject, PrintLevel, ProgramMut,
@@ -118,6 +118,13 @@ impl Kernel {
     /// What reads the list of processes.
     pub fn scanner(&self) -> Result<Scanner, Error> {
         Scanner::of(&self.object)
+    }
+
+    /// What finds entries that have been left over in the kernel's table.
+    pub fn leftovers(&self) -> Result<Leftovers, Error> {
+        MapHandle::try_from(&self.map("tg_processes")?)
+            .map(Leftovers::new)
+            .map_err(|source| Error::Attach { program: "the map of processes".into(), source })
     }
 
     /// The control groups that the programs are told of, for the one thread that decides.

@@ -61,6 +61,7 @@ pub(crate) struct Metrics {
     events_lost: Counter,
     processes_refused: Counter,
     pub(crate) repaired: Counter,
+    pub(crate) leftovers: Counter,
     symbol_failures: Family<ReasonLabel, Counter>,
     pub(crate) stale_decisions: Counter,
     unopened_files: Counter,
@@ -88,6 +89,7 @@ impl Metrics {
             events_lost: Counter::default(),
             processes_refused: Counter::default(),
             repaired: Counter::default(),
+            leftovers: Counter::default(),
             symbol_failures: Family::default(),
             stale_decisions: Counter::default(),
             unopened_files: Counter::default(),
@@ -171,6 +173,11 @@ impl Metrics {
             "processes_repaired",
             "Processes that only a repair scan has found or found gone",
             self.repaired.clone(),
+        );
+        profiler.register(
+            "process_entries_left_over",
+            "Entries of the kernel's table deleted by a repair scan, long after their processes had gone",
+            self.leftovers.clone(),
         );
         profiler.register(
             "symbol_failures",

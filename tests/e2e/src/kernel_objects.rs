@@ -50,6 +50,18 @@ impl KernelObjects {
         self.ids.get(kind).map_or(0, BTreeSet::len)
     }
 
+    /// The map of a name among them, and its id.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or `bpftool` cannot be run.
+    pub fn map(&self, name: &str) -> Result<u64> {
+        let own = |id: &u64| self.ids.get("map").is_some_and(|ids| ids.contains(id));
+        let found = list("map")?.into_iter().filter(|map| map["name"] == name);
+        let found = found.filter_map(|map| map["id"].as_u64()).find(own);
+        found.with_context(|| format!("there is no map {name}"))
+    }
+
     /// Those of these that are still among others.
     pub fn still_in(&self, others: &Self) -> Self {
         let remaining = self.ids.iter().map(|(kind, ids)| {

@@ -117,11 +117,12 @@ fn faults(agent: &Agent) -> Result<f64> {
     names.iter().map(|name| agent.metric(&format!("telegen_profiler_{name}"), "")).sum()
 }
 
-/// How long the kernel may take to release the last ones that have died: it does so for many together, and on an idle
-/// machine up to ten seconds late (RCU, `LAZY_FLUSH_JIFFIES` of kernel/rcu/tree_nocb.h).
-const RELEASE_TIME: Duration = Duration::from_secs(25);
+/// How long an entry may stay behind its process. The kernel releases many together, and on an idle machine up to ten seconds
+/// late (RCU, `LAZY_FLUSH_JIFFIES` of kernel/rcu/tree_nocb.h); what it does not let programs see is found by the second scan
+/// from then on, and there is one each 30 seconds.
+const RELEASE_TIME: Duration = Duration::from_secs(75);
 
-/// Entries of the kernel's table whose process is gone, and for longer than the kernel takes to release it.
+/// Entries of the kernel's table whose process is gone, and for longer than that may take to be noticed.
 fn stale_entries(agent: u32) -> Result<usize> {
     let gone = || -> Result<Vec<u64>> {
         let keys = bpf_stats::map_keys(agent, "tg_processes")?;

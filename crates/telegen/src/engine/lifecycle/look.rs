@@ -1,6 +1,7 @@
 //! Looks at all processes: at the start, now and then, and when a container was met.
 
 use super::Owner;
+use super::owner::REPAIR_INTERVAL;
 use crate::containers::Containers;
 use crate::engine::kernel_policy::{Groups, Sightings};
 use crate::engine::observation::{self, Asked};
@@ -75,6 +76,21 @@ impl Owner {
         };
         self.policy.set_groups(groups, others, &self.selector, &mut self.pods)?;
         Ok(repairs)
+    }
+
+    /// Deletes what the programs have left over in their table, of processes that were gone the last time already.
+    pub(super) fn sweep(&mut self, now: Instant) -> Result<(), telegen_bpf::Error> {
+        if now < self.sweep_at {
+            return Ok(());
+        }
+        self.sweep_at = now + REPAIR_INTERVAL;
+        let left = self.leftovers.find()?;
+        if !left.is_empty() {
+            let released = self.decider.release(&left)?;
+            self.metrics.leftovers.inc_by(released as u64);
+            tracing::debug!(released, "deleted entries of processes whose release was not seen");
+        }
+        Ok(())
     }
 
     /// Reads all processes. Among thousands that takes a while, in which nobody shall wait for a decision.

@@ -21,7 +21,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::SyncSender;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Instant, SystemTime};
-use telegen_bpf::{Decider, Event, EventReader, Kernel, Scanner};
+use telegen_bpf::{Decider, Event, EventReader, Kernel, Leftovers, Scanner};
 use telegen_collect::Interval;
 use telegen_model::{Pid, ProcessId};
 use telegen_rules::RuleSet;
@@ -81,7 +81,7 @@ impl Lifecycle {
     pub(crate) fn start(kernel: &Kernel, parts: Parts) -> Result<Self, telegen_bpf::Error> {
         let failed = |source| telegen_bpf::Error::Kernel { action: "starting the lifecycle thread", source };
         let (sender, inbox) = channel(QUEUE).map_err(failed)?;
-        let (decider, scanner) = (kernel.decider()?, kernel.scanner()?);
+        let (decider, scanner, leftovers) = (kernel.decider()?, kernel.scanner()?, kernel.leftovers()?);
         let ring = kernel.event_ring()?;
         let limits = telegen_select::Limits { max_targets: parts.max_targets };
         let own = Pid(std::process::id());
@@ -101,6 +101,8 @@ impl Lifecycle {
                     queue,
                     decider,
                     scanner,
+                    leftovers,
+                    sweep_at: Instant::now(),
                     selector,
                     audience,
                     metrics,
@@ -138,6 +140,9 @@ struct Owner {
     queue: Rc<RefCell<VecDeque<Event>>>,
     decider: Decider,
     scanner: Scanner,
+    leftovers: Leftovers,
+    /// When entries that have been left over are looked for next.
+    sweep_at: Instant,
     selector: Selector,
     audience: Audience,
     metrics: Arc<Metrics>,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use telegen_bpf::{Event, EventKind, State};
 
 /// How often all processes are looked at again, only to find events that were lost.
-const REPAIR_INTERVAL: Duration = Duration::from_secs(30);
+pub(super) const REPAIR_INTERVAL: Duration = Duration::from_secs(30);
 /// Of the time at most this part is spent on looking at all processes because containers are met.
 const LOOKING_PART: u32 = 50;
 /// Targets whose stacks can be unwound from their first sample on, because they are made ready before the clocks
@@ -40,11 +40,18 @@ impl Owner {
             let moments = [self.pods.next_deadline(), self.look_at, self.pace.look_at()];
             let waits = moments.map(|at| at.map(until)).into_iter().chain([self.until_next_end()]);
             let timeout = waits.flatten().fold(repair, Duration::min);
-            let woken = inbox.wait(Some(self.reader.descriptor()), Some(timeout)).map_err(failed)?;
-            if woken.descriptor && !self.reader.awaits_answer() && !woken.message {
-                let promise = self.pace.note_waiting(Instant::now());
-                self.keep(promise);
-                continue;
+            let descriptor = (!self.pace.puts_off()).then(|| self.reader.descriptor());
+            let woken = inbox.wait(descriptor, Some(timeout)).map_err(failed)?;
+            if woken.descriptor && !woken.message {
+                let now = Instant::now();
+                if !self.reader.awaits_answer() {
+                    let promise = self.pace.note_waiting(now);
+                    self.keep(promise);
+                    continue;
+                }
+                if self.pace.put_off_answer(now) {
+                    continue;
+                }
             }
             let found = self.handle_events()?;
             let promise = self.pace.note_looked(found, Instant::now());
@@ -68,6 +75,7 @@ impl Owner {
                         "a scan has repaired lost events"
                     );
                 }
+                self.sweep(now)?;
                 self.rest_until = Instant::now() + now.elapsed() * LOOKING_PART;
                 self.log_summary();
             }

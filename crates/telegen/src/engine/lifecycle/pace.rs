@@ -1,12 +1,17 @@
 //! When events are looked for.
 //!
-//! Those that await an answer wake the thread. All others can wait for more of their kind: under a storm of processes it
-//! is waking up that costs most. While they come the thread looks by itself, and nobody wakes it for them.
+//! Those that await an answer wake the thread, unless that has happened often of late: then they wait a little, and are answered
+//! together. All others can wait for more of their kind: under a storm of processes it is waking up that costs most. While they come
+//! the thread looks by itself, and nobody wakes it for them.
 
 use std::time::{Duration, Instant};
 
 /// How long events that the kernel side has decided on by itself may wait.
 const LINGER: Duration = Duration::from_millis(5);
+/// How far apart the thread looks for events that await an answer, when they go on coming; so long does one wait at most.
+const ANSWER_INTERVAL: Duration = Duration::from_millis(2);
+/// So many times in a row it looks at once all the same.
+const ANSWERS_AT_ONCE: u32 = 8;
 
 /// What the kernel side is to be told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +27,10 @@ pub(super) enum Promise {
 pub(super) struct Pace {
     attentive: bool,
     look_at: Option<Instant>,
+    /// When all looks so far would have been over, had they been [`ANSWER_INTERVAL`] apart.
+    looked_until: Option<Instant>,
+    /// Whether an event that awaits an answer waits for [`Pace::look_at`].
+    puts_off: bool,
 }
 
 impl Pace {
@@ -36,9 +45,27 @@ impl Pace {
         self.promise(true)
     }
 
+    /// Whether it is known that an event awaits an answer, which is given at [`Pace::look_at`]: nothing is to wake the thread before.
+    pub(super) fn puts_off(&self) -> bool {
+        self.puts_off
+    }
+
+    /// An event awaits an answer. Whether it is to wait until [`Pace::look_at`], since the thread has been woken too often for
+    /// others.
+    pub(super) fn put_off_answer(&mut self, now: Instant) -> bool {
+        let earliest =
+            self.looked_until.and_then(|until| until.checked_sub(ANSWER_INTERVAL * ANSWERS_AT_ONCE));
+        let Some(at) = earliest.filter(|at| *at > now) else { return false };
+        self.look_at = Some(self.look_at.map_or(at, |known| known.min(at)));
+        self.puts_off = true;
+        true
+    }
+
     /// So many events have been found.
     pub(super) fn note_looked(&mut self, found: usize, now: Instant) -> Option<Promise> {
+        self.puts_off = false;
         if found > 0 {
+            self.looked_until = Some(self.looked_until.map_or(now, |until| until.max(now)) + ANSWER_INTERVAL);
             self.look_at = Some(now + LINGER);
             return self.promise(true);
         }
@@ -75,6 +102,27 @@ mod tests {
         assert_eq!(pace.look_at(), Some(after(3)), "the last look");
         assert_eq!(pace.note_looked(0, after(3)), None);
         assert_eq!(pace.look_at(), None);
+    }
+
+    #[test]
+    fn who_awaits_an_answer_is_answered_at_once_unless_many_are() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        for nth in 0..=ANSWERS_AT_ONCE {
+            assert!(!pace.put_off_answer(start), "{nth}");
+            pace.note_looked(1, start);
+        }
+        assert!(pace.put_off_answer(start) && pace.puts_off());
+        assert_eq!(pace.look_at(), Some(start + ANSWER_INTERVAL), "no later than that");
+        // As long as they come without a pause it is the interval that they are apart.
+        for nth in 1..10 {
+            let now = start + ANSWER_INTERVAL * nth;
+            assert!(!pace.put_off_answer(now), "its time has come");
+            pace.note_looked(1, now);
+            assert!(!pace.puts_off());
+            assert!(pace.put_off_answer(now + ANSWER_INTERVAL / 2));
+        }
+        let rested = start + ANSWER_INTERVAL * 100;
+        assert!(!pace.put_off_answer(rested), "after a pause it is at once again");
     }
 
     #[test]
