@@ -56,3 +56,18 @@ fn long_patterns_and_names_come_to_an_end() {
     assert!(matches(&"{*a,*b,}".repeat(500), &text));
     assert!(!matches(&("{a,aa}".repeat(600) + "x"), &text));
 }
+
+#[test]
+fn where_alternatives_end_is_forgotten_with_the_next_character() {
+    assert!(!matches("{a,b}c", "abc") && !matches("{a,b}", "aa") && !matches("{ab,c}d", "abcd"));
+    assert!(!matches("{a,b}?", "abb") && matches("{a,b}?", "ab"));
+}
+
+#[test]
+fn a_range_is_all_that_lies_between_and_nothing_else() {
+    assert!(matches("[a-c]", "b") && !matches("[a-c]", "-") && !matches("[a-c]", "d"));
+    assert!(matches(r"[a-\c]", "b") && matches(r"[\a-c]", "b") && matches("[a-a]", "a"));
+    assert!(
+        !matches("[a-]", "b") && !matches("[a-]", "]") && matches("[!a-]", "b") && !matches("[!a-]", "-")
+    );
+}
