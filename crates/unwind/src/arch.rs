@@ -1,6 +1,6 @@
 //! What differs between machines.
 
-use gimli::{AArch64, Register, X86_64};
+use gimli::{AArch64, Register, Vendor, X86_64};
 
 /// A machine whose stacks can be unwound.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -33,6 +33,15 @@ impl Arch {
         match self {
             Self::X86_64 => X86_64::RA,
             Self::Aarch64 => AArch64::X30,
+        }
+    }
+
+    /// Whose instructions of call frame information there are beside those of the standard: Arm's say that a return address is
+    /// signed, and have the number of something else elsewhere.
+    pub(crate) fn vendor(self) -> Vendor {
+        match self {
+            Self::X86_64 => Vendor::Default,
+            Self::Aarch64 => Vendor::AArch64,
         }
     }
 

@@ -57,11 +57,13 @@ where
     let mut eh_frame = sections.eh_frame.map(|(bytes, address)| {
         let mut section = EhFrame::from(bytes);
         section.set_address_size(arch.address_bytes());
+        section.set_vendor(arch.vendor());
         Entries::new(section, bases.clone().set_eh_frame(address))
     });
     let mut debug_frame = sections.debug_frame.map(|bytes| {
         let mut section = DebugFrame::from(bytes);
         section.set_address_size(arch.address_bytes());
+        section.set_vendor(arch.vendor());
         Entries::new(section, bases)
     });
     let first = functions(eh_frame.as_mut())?;

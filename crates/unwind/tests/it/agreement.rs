@@ -1,14 +1,16 @@
 //! The tables of real binaries, address by address: what gimli computes from the same registers and memory, the kernel side
 //! must arrive at as well.
 
+use crate::arm_step;
 use crate::kernel_side::{self, Registers, Step};
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EndianSlice, EvaluationResult, LittleEndian, RegisterRule,
-    UnwindContext, UnwindSection, Value, X86_64,
+    AArch64, BaseAddresses, CfaRule, EhFrame, EndianSlice, EvaluationResult, LittleEndian, Register,
+    RegisterRule, UnwindContext, UnwindSection, Value, Vendor, X86_64,
 };
-use object::{Object, ObjectSection};
-use std::path::Path;
-use telegen_unwind::{Arch, Compiled, Sections, compile};
+use object::{Architecture, Object, ObjectSection};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use telegen_unwind::{Arch, Compiled, RawRule, Sections, compile};
 
 type Bytes<'a> = EndianSlice<'a, LittleEndian>;
 
@@ -17,13 +19,57 @@ fn word(address: u64) -> u64 {
     0x7100_0000_0000 + (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 36 << 3)
 }
 
-/// Any register but the stack pointer holds an address well above it.
-fn register(number: u16) -> u64 {
-    let above = if number == X86_64::RSP.0 { 0 } else { 0x1000_0000 + u64::from(number) * 0x11_0000 };
-    0x7000_0000_0000 + above
+/// Registers by their DWARF numbers.
+#[derive(Clone, Copy)]
+struct Machine {
+    arch: Arch,
+    vendor: Vendor,
+    stack_pointer: Register,
+    frame_pointer: Register,
+    return_address: Register,
+}
+
+const X86: Machine = Machine {
+    arch: Arch::X86_64,
+    vendor: Vendor::Default,
+    stack_pointer: X86_64::RSP,
+    frame_pointer: X86_64::RBP,
+    return_address: X86_64::RA,
+};
+const ARM: Machine = Machine {
+    arch: Arch::Aarch64,
+    vendor: Vendor::AArch64,
+    stack_pointer: AArch64::SP,
+    frame_pointer: AArch64::X29,
+    return_address: AArch64::X30,
+};
+
+impl Machine {
+    /// Any register but the stack pointer holds an address well above it.
+    fn register(self, number: u16) -> u64 {
+        let above =
+            if number == self.stack_pointer.0 { 0 } else { 0x1000_0000 + u64::from(number) * 0x11_0000 };
+        0x7000_0000_0000 + above
+    }
+
+    /// The caller of the frame that is in these registers. The kernel side's step is one for x86; Arm's is what `rule.rs` says.
+    fn step(self, rule: &RawRule, pc: u64) -> (Step, Registers) {
+        let [sp, fp] = [self.stack_pointer, self.frame_pointer].map(|number| self.register(number.0));
+        let before = Registers { pc, sp, fp: Some(fp) };
+        let memory = |address| Some(word(address));
+        match self.arch {
+            Arch::X86_64 => {
+                let is_other = u16::from(rule.register) != self.stack_pointer.0;
+                let other = is_other.then(|| self.register(rule.register.into()));
+                kernel_side::step(rule, before, other, &memory)
+            }
+            Arch::Aarch64 => arm_step::step(rule, before, &|number| self.register(number), &memory),
+        }
+    }
 }
 
 struct Binary<'a> {
+    machine: Machine,
     frame: EhFrame<Bytes<'a>>,
     bases: BaseAddresses,
     compiled: Compiled,
@@ -47,6 +93,7 @@ struct Tally {
 
 impl<'a> Binary<'a> {
     fn read(file: &object::File<'a>) -> Self {
+        let machine = if file.architecture() == Architecture::Aarch64 { ARM } else { X86 };
         let address = |name| file.section_by_name(name).map_or(0, |section| section.address());
         let section = file.section_by_name(".eh_frame").expect("call frame information");
         let bytes = EndianSlice::new(section.data().expect("its bytes"), LittleEndian);
@@ -61,8 +108,10 @@ impl<'a> Binary<'a> {
             text: address(".text"),
             got: address(".got"),
         };
-        let compiled = compile(Arch::X86_64, sections).expect("a table");
-        Self { frame: EhFrame::from(bytes), bases, compiled }
+        let compiled = compile(machine.arch, sections).expect("a table");
+        let mut frame = EhFrame::from(bytes);
+        frame.set_vendor(machine.vendor);
+        Self { machine, frame, bases, compiled }
     }
 
     /// Every address of every function: that its rule is found. The step by it, at the first, the middle and the last address
@@ -108,11 +157,12 @@ impl<'a> Binary<'a> {
         let number = self.compiled.table.find(pc);
         assert_eq!(kernel_side::find(&self.compiled.table, pc), number, "at {pc:#x}");
         let rule = &self.compiled.book.rules()[usize::from(number.0)];
-        tally.by_others += u64::from(matches!(rule.kind, 1 | 2) && !matches!(rule.register, 6 | 7));
-        let before = Registers { pc, sp: register(7), fp: Some(register(6)) };
-        let other = (rule.register != 7).then(|| register(rule.register.into()));
-        let (step, after) = kernel_side::step(rule, before, other, &|address| Some(word(address)));
-        if row.register(X86_64::RA) == Some(RegisterRule::Undefined) {
+        let (register, by) = (|number| self.machine.register(number), u16::from(rule.register));
+        let follows = [self.machine.stack_pointer.0, self.machine.frame_pointer.0].contains(&by);
+        tally.by_others += u64::from(matches!(rule.kind, 1 | 2) && !follows);
+        let (step, after) = self.machine.step(rule, pc);
+        let return_address = self.machine.return_address;
+        if row.register(return_address) == Some(RegisterRule::Undefined) {
             tally.outermost += 1;
             assert_eq!(step, Step::Outermost, "at {pc:#x}");
             return;
@@ -127,7 +177,7 @@ impl<'a> Binary<'a> {
             }
             CfaRule::Expression(expression) => self.evaluate(expression, fde, pc, None),
         };
-        if fde.is_signal_trampoline() && row.register(X86_64::RA) != Some(RegisterRule::Offset(-8)) {
+        if fde.is_signal_trampoline() && row.register(return_address) != Some(RegisterRule::Offset(-8)) {
             tally.signal += 1;
         }
         let value = |number| match row.register(number) {
@@ -141,11 +191,19 @@ impl<'a> Binary<'a> {
         };
         assert_eq!(step, Step::Done, "at {pc:#x}: {rule:?}");
         assert_eq!(after.sp, cfa, "stack pointer at {pc:#x}: {rule:?} for {row:?}");
-        assert_eq!(Some(after.pc), value(X86_64::RA), "return address at {pc:#x}: {rule:?} for {row:?}");
+        assert_eq!(Some(after.pc), value(return_address), "return address at {pc:#x}: {rule:?} for {row:?}");
         if after.fp.is_some() {
-            assert_eq!(after.fp, value(X86_64::RBP), "frame pointer at {pc:#x}: {rule:?} for {row:?}");
+            assert_eq!(
+                after.fp,
+                value(self.machine.frame_pointer),
+                "frame pointer at {pc:#x}: {rule:?} for {row:?}"
+            );
         } else {
-            assert_eq!(value(X86_64::RBP), None, "frame pointer lost at {pc:#x}: {rule:?} for {row:?}");
+            assert_eq!(
+                value(self.machine.frame_pointer),
+                None,
+                "frame pointer lost at {pc:#x}: {rule:?} for {row:?}"
+            );
         }
     }
 
@@ -166,7 +224,8 @@ impl<'a> Binary<'a> {
             result = match result {
                 EvaluationResult::Complete => break,
                 EvaluationResult::RequiresRegister { register: number, .. } => {
-                    let value = if number == X86_64::RA { pc } else { register(number.0) };
+                    let is_here = number == X86_64::RA && self.machine.arch == Arch::X86_64;
+                    let value = if is_here { pc } else { self.machine.register(number.0) };
                     evaluation.resume_with_register(Value::Generic(value)).expect("a register")
                 }
                 EvaluationResult::RequiresMemory { address, .. } => {
@@ -191,18 +250,36 @@ fn compare(path: &Path) -> (Tally, Compiled) {
     (tally, binary.compiled)
 }
 
+/// Fails unless all addresses of a file lead where they must, by a table that is small.
+fn assert_agrees(path: &Path) -> Tally {
+    let (tally, compiled) = compare(path);
+    // Four bytes a row, and what blocks that are not full leave empty.
+    let bytes = compiled.table.bytes().len();
+    assert!(bytes < compiled.table.rows() * 5 + (8 << 10), "{}: {bytes} bytes", path.display());
+    assert!(compiled.book.rules().len() < 1_000, "{}", path.display());
+    assert!(tally.rows > 0, "{}: {tally:?}", path.display());
+    assert_eq!(tally.addresses, tally.described, "{}: {tally:?}", path.display());
+    assert!(tally.steps >= tally.rows && tally.steps <= tally.rows * 3, "{}: {tally:?}", path.display());
+    // What the kernel side cannot follow in a caller.
+    assert!(tally.by_others * 20 <= tally.steps, "{}: {tally:?}", path.display());
+    assert_eq!(compiled.damaged, 0, "{}", path.display());
+    // The last instructions of `__builtin_eh_return`, which keep the return address in a register, are a few rows.
+    assert!(tally.unsupported <= 12 + tally.steps / 2_000, "{}: {tally:?}", path.display());
+    tally
+}
+
 /// The paths of all files that this test has mapped executable: itself, the C library, the loader.
-fn mapped() -> Vec<std::path::PathBuf> {
+fn mapped() -> Vec<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("this process's mappings");
     let executable = maps.lines().filter(|line| line.split_whitespace().nth(1) == Some("r-xp"));
     executable.filter_map(|line| Some(line.get(line.find('/')?..)?.into())).collect()
 }
 
 /// What the interpreter of Python, if there is one, has mapped of itself.
-fn python() -> Vec<std::path::PathBuf> {
+fn python() -> Vec<PathBuf> {
     let program =
         "print(''.join(line for line in open('/proc/self/maps') if 'r-xp' in line and 'python' in line))";
-    let output = std::process::Command::new("python3").args(["-c", program]).output();
+    let output = Command::new("python3").args(["-c", program]).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     text.lines().filter_map(|line| Some(line.get(line.find('/')?..)?.into())).collect()
 }
@@ -218,28 +295,59 @@ fn every_address_of_every_function_leads_where_gimli_says() {
     ];
     let mut files = mapped();
     assert!(files.len() >= 3, "{files:?}");
-    files.extend(candidates.iter().map(Into::into).filter(|path: &std::path::PathBuf| path.exists()));
+    files.extend(candidates.iter().map(Into::into).filter(|path: &PathBuf| path.exists()));
     files.extend(python());
     let machines = std::fs::read_dir("/usr/lib/jvm").into_iter().flatten().flatten();
     files.extend(machines.map(|java| java.path().join("lib/server/libjvm.so")).filter(|path| path.exists()));
     let (mut signals, mut addresses) = (0, 0);
     for path in &files {
-        let (tally, compiled) = compare(path);
-        // Four bytes a row, and what blocks that are not full leave empty.
-        let bytes = compiled.table.bytes().len();
-        assert!(bytes < compiled.table.rows() * 5 + (8 << 10), "{}: {bytes} bytes", path.display());
-        assert!(compiled.book.rules().len() < 1_000, "{}", path.display());
-        assert!(tally.rows > 0, "{}: {tally:?}", path.display());
-        assert_eq!(tally.addresses, tally.described, "{}: {tally:?}", path.display());
-        assert!(tally.steps >= tally.rows && tally.steps <= tally.rows * 3, "{}: {tally:?}", path.display());
-        // What the kernel side cannot follow in a caller.
-        assert!(tally.by_others * 20 <= tally.steps, "{}: {tally:?}", path.display());
-        assert_eq!(compiled.damaged, 0, "{}", path.display());
-        // The last instructions of `__builtin_eh_return`, which keep the return address in a register, are a few rows.
-        assert!(tally.unsupported <= 12 + tally.steps / 2_000, "{}: {tally:?}", path.display());
+        let tally = assert_agrees(path);
         signals += tally.signal;
         addresses += tally.addresses;
     }
     assert!(signals > 0, "the C library has a signal trampoline");
     assert!(addresses > 2_000_000, "{addresses} addresses of {files:?}");
+}
+
+/// Where Debian and Ubuntu put libraries of Arm's that are there to link programs with.
+const ARM_LIBRARIES: &str = "/usr/aarch64-linux-gnu/lib";
+
+#[test]
+fn every_address_of_arm_leads_where_gimli_says() {
+    let file = |name| Path::new(ARM_LIBRARIES).join(name);
+    let files =
+        ["libc.so.6", "libm.so.6", "libstdc++.so.6", "libgcc_s.so.1", "ld-linux-aarch64.so.1"].map(file);
+    if let Some(missing) = files.iter().find(|path| !path.exists()) {
+        return eprintln!("SKIPPED: there is no {}", missing.display());
+    }
+    let tallies = files.map(|path| assert_agrees(&path));
+    let addresses: u64 = tallies.iter().map(|tally| tally.addresses).sum();
+    assert!(addresses > 2_000_000, "{tallies:?}");
+    assert!(
+        tallies.iter().any(|tally| tally.outermost > 0),
+        "where a process and its threads begin: {tallies:?}"
+    );
+}
+
+/// Saves and signs the return address, as distributions build their programs.
+const SIGNING: &str = "void other(volatile int *); int signing(volatile int *n) { other(n); return *n + 1; }";
+
+#[test]
+fn arm_functions_that_sign_their_return_address_are_described() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let [source, object] = ["signing.c", "signing.o"].map(|name| directory.path().join(name));
+    std::fs::write(&source, SIGNING).expect("written");
+    let options = ["--target=aarch64-linux-gnu", "-O2", "-c", "-mbranch-protection=standard"];
+    match Command::new("clang")
+        .args(options)
+        .args(["-funwind-tables", "-o"])
+        .args([&object, &source])
+        .status()
+    {
+        Err(error) => return eprintln!("SKIPPED: no clang: {error}"),
+        Ok(status) => assert!(status.success(), "clang {options:?}"),
+    }
+    // The one function stands at the address that no linker has filled in.
+    let tally = assert_agrees(&object);
+    assert!(tally.rows >= 3 && tally.unsupported == 0, "{tally:?}");
 }

@@ -1,7 +1,14 @@
 //! Unwind tables against call frame information itself, and the kernel side's C against both.
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "it says what it skips and compares")]
 
 mod agreement;
+mod arm_step;
+mod corpus;
 mod kernel_side;
 mod made_up;
 mod registry;
+#[cfg(target_arch = "x86_64")]
+mod stopped;
 mod tables;
+#[cfg(target_arch = "x86_64")]
+mod whole_stacks;
