@@ -7,9 +7,10 @@ use crate::bench::load::Load;
 use crate::bench::process::CpuTimes;
 use crate::bench::programs_in_c::{LIFE, STARTER, STATIC, Workshop};
 use crate::bench::{Bench, Row};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use std::io::{Read, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PER_SECOND: u32 = 50;
 
@@ -19,7 +20,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let matching = workshop.build(LIFE, &STATIC, "telegen-bench-hit")?;
     let other = workshop.build(LIFE, &STATIC, "telegen-bench-miss")?;
     let programs = [&*matching, &*other];
-    let mut rows = Vec::new();
+    let mut rows = vec![wake_up(bench)?];
     for standing_by in [200, bench.effort.standing_by] {
         println!("P15: decisions among {standing_by} processes");
         let _others = Load::standing_by(standing_by)?;
@@ -31,6 +32,39 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
         rows.push(of_a_trickle(bench, &agent, &starter, programs, (standing_by, "saturated", 10e-3))?);
     }
     Ok(rows)
+}
+
+/// How long this machine takes, when it is idle, to let a thread go on that waits for a pipe: what no decision of user space can be
+/// faster than.
+fn wake_up(bench: &Bench) -> Result<Row> {
+    println!("P15: waking up a thread");
+    let (mut reader, mut writer) = std::io::pipe()?;
+    let begin = Instant::now();
+    let waiting = std::thread::spawn(move || -> Result<Vec<f64>> {
+        let (mut written_at, mut delays) = ([0; 8], Vec::new());
+        while reader.read_exact(&mut written_at).is_ok() {
+            let delay = begin.elapsed().saturating_sub(Duration::from_nanos(u64::from_ne_bytes(written_at)));
+            delays.push(delay.as_secs_f64() * 1e3);
+        }
+        Ok(delays)
+    });
+    while begin.elapsed() < bench.effort.trickle {
+        std::thread::sleep(Duration::from_secs(1) / PER_SECOND);
+        writer.write_all(&(begin.elapsed().as_nanos() as u64).to_ne_bytes())?;
+    }
+    drop(writer);
+    let mut delays = waiting.join().map_err(|_| anyhow!("the thread that waits has panicked"))??;
+    delays.sort_by(f64::total_cmp);
+    let at = |share: f64| delays.get((delays.len() as f64 * share) as usize).context("nobody was woken");
+    Ok(Row {
+        number: "–",
+        what: format!(
+            "beside P15: a thread that waits for a pipe goes on after another has written to it, {PER_SECOND} times a second, idle machine"
+        ),
+        budget: "–",
+        measured: format!("median {:.2} ms, p99 {:.2} ms of {}", at(0.5)?, at(0.99)?, delays.len()),
+        met: None,
+    })
 }
 
 fn of_a_trickle(
