@@ -3,6 +3,9 @@
 
 #![no_main]
 
+#[path = "../inputs/split.rs"]
+mod input;
+
 use libfuzzer_sys::fuzz_target;
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::fs::File;
@@ -10,19 +13,6 @@ use std::io::Write;
 use std::path::Path;
 use telegen_model::{FileId, FileOffset};
 use telegen_symbolize::{Budget, Source, SplitFiles, Symbolizer};
-
-const SPLIT: [&str; 6] = [
-    ".debug_abbrev.dwo",
-    ".debug_info.dwo",
-    ".debug_rnglists.dwo",
-    ".debug_str.dwo",
-    ".debug_str_offsets.dwo",
-    ".debug_cu_index",
-];
-const CODE_BYTES: u64 = 0x1000;
-/// A skeleton unit with a name, `x` in no directory, and the addresses from 0x1000 on.
-const ABBREVIATIONS: &[u8] = b"\x01\x4a\0\x76\x08\x11\x01\x12\x06\0\0\0";
-const UNIT: &[u8] = b"\x1f\0\0\0\x05\0\x04\x08\0\0\0\0\0\0\0\0\0\0\0\0\x01x\0\0\x10\0\0\0\0\0\0\0\x10\0\0";
 
 #[derive(Debug)]
 struct Given {
@@ -40,51 +30,16 @@ impl SplitFiles for Given {
     }
 }
 
-fn file(sections: &[(&str, &[u8])]) -> File {
-    let mut names = b"\0.shstrtab\0".to_vec();
-    let mut data = Vec::new();
-    let mut table = Vec::new();
-    for (name, bytes) in sections {
-        table.push((names.len(), data.len(), bytes.len()));
-        names.extend(name.as_bytes());
-        names.push(0);
-        data.extend(*bytes);
-    }
-    let names_at = 64 + 56;
-    let data_at = names_at + names.len();
-    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0\x01\0\0\0".to_vec();
-    let words = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
-    file.extend(words(&[0, 64, (data_at + data.len()) as u64]));
-    file.extend([0; 4]);
-    for half in [64u16, 56, 1, 64, sections.len() as u16 + 1, 0] {
-        file.extend(half.to_le_bytes());
-    }
-    file.extend(words(&[1 | 5 << 32, 0, 0x1000, 0x1000, CODE_BYTES, CODE_BYTES, 0x1000]));
-    file.extend(&names);
-    file.extend(&data);
-    let mut section = |name: usize, kind: u32, offset: usize, bytes: usize| {
-        file.extend((name as u32).to_le_bytes());
-        file.extend(kind.to_le_bytes());
-        file.extend(words(&[0, 0, offset as u64, bytes as u64, 0, 1, 0]));
-    };
-    section(1, 3, names_at, names.len());
-    for (name, offset, bytes) in table {
-        section(name, 1, data_at + offset, bytes);
-    }
+fn in_memory(bytes: &[u8]) -> File {
     let mut in_memory = File::from(memfd_create("fuzz", MemfdFlags::CLOEXEC).expect("a file in memory"));
-    in_memory.write_all(&file).expect("room for it");
+    in_memory.write_all(bytes).expect("room for it");
     in_memory
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    // All sections end with the last byte, and begin where the first ones say.
-    let (starts, data) = bytes.split_at((SPLIT.len() + 1).min(bytes.len()));
-    let start = |at: usize| starts.get(at).map_or(0, |&start| usize::from(start)).min(data.len());
-    let sections: Vec<(&str, &[u8])> =
-        SPLIT.iter().enumerate().map(|(at, name)| (*name, &data[start(at + 1)..])).collect();
-    let is_package = starts.first().is_some_and(|first| first % 2 == 1);
-    let given = Given { file: file(&sections), is_package };
-    let binary = file(&[(".debug_abbrev", ABBREVIATIONS), (".debug_info", UNIT)]);
+    let (split, is_package, binary) = input::files(bytes);
+    let [file, binary] = [split, binary].map(|file| in_memory(&file));
+    let given = Given { file, is_package };
     let id = FileId::Inode { device: 0, inode: 0, ctime_ns: 0, size: 0 };
     let offsets: Vec<FileOffset> = (0..64).map(|n| FileOffset(n * 61)).collect();
     let source = Source { id: &id, file: Some(&binary), module: "fuzz", split_files: Some(&given) };

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod arm_step;
+mod corpus;
 mod kernel_side;
 mod made_up;
 mod registry;
