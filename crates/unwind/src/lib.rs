@@ -18,6 +18,7 @@
 mod arch;
 mod binary;
 mod book;
+mod code;
 mod compile;
 mod entries;
 mod error;
@@ -30,6 +31,7 @@ mod undescribed;
 pub use arch::Arch;
 pub use binary::{Binary, Layout};
 pub use book::{RuleBook, RuleId};
+pub use code::MachineCode;
 pub use compile::{Compiled, Elsewhere, Sections, compile, compile_with};
 pub use error::Error;
 pub use registry::{Code, KernelSide, Range, Registry, TableFigures, TableLimits, TableState};
