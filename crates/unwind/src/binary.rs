@@ -1,10 +1,13 @@
 //! The sections of a binary that describe its frames.
 
-use crate::{Arch, Compiled, Error, Sections, compile};
+use crate::{Arch, Compiled, Elsewhere, Error, MachineCode, Sections, Undescribed, compile_with};
 use gimli::{EndianArcSlice, LittleEndian};
-use object::elf::{ET_DYN, ET_EXEC, FileHeader64, PF_X, PT_LOAD};
-use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
-use object::{LittleEndian as Little, Object, ObjectSection, ReadCache, ReadCacheOps, ReadRef};
+use object::elf::{ET_DYN, ET_EXEC, FileHeader64, PF_W, PF_X, PT_LOAD, SHF_EXECINSTR, SHT_NOBITS};
+use object::read::elf::{ElfFile64, FileHeader, ProgramHeader, SectionHeader};
+use object::{
+    LittleEndian as Little, Object, ObjectSection, ObjectSymbol, ReadCache, ReadCacheOps, ReadRef, SymbolKind,
+};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A section that is larger is left alone; that of a large browser has 30 MiB. It is held in memory while the table is made.
@@ -64,7 +67,13 @@ impl Binary {
             text: address(".text"),
             got: address(".got"),
         };
-        let compiled = compile(arch, sections)?;
+        let loaded = |address, bytes| constant_bytes(&elf, address, bytes);
+        let machine_code = MachineCode::new(code(&elf), &loaded, || functions(&elf));
+        let sources: Vec<Box<dyn Undescribed>> = match arch {
+            Arch::X86_64 => vec![Box::new(machine_code)],
+            Arch::Aarch64 => Vec::new(),
+        };
+        let compiled = compile_with(arch, sections, Elsewhere { code: code(&elf), sources })?;
         let base = compiled.table.base();
         Ok(Self { compiled, layout: Layout { base, segments } })
     }
@@ -103,6 +112,65 @@ fn executable_segments<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>) -> Vec<Segment> {
 }
 
 const PAGE_BYTES: u64 = 4096;
+/// Executable sections that are looked at; linkers write five to ten.
+const MAX_CODE_SECTIONS: usize = 256;
+
+/// Where code is, ascending and apart: the executable sections, since a segment may hold more than code, or the segments if there are
+/// no sections.
+fn code<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>) -> Vec<Range<u64>> {
+    let range = |start: u64, bytes: u64| start..start.saturating_add(bytes);
+    let sections = elf.elf_section_table().iter();
+    let mut code: Vec<_> = sections
+        .filter(|section| section.sh_flags(Little).contains(SHF_EXECINSTR))
+        .filter(|section| section.sh_type(Little) != SHT_NOBITS)
+        .take(MAX_CODE_SECTIONS)
+        .map(|section| range(section.sh_addr(Little), section.sh_size(Little)))
+        .collect();
+    if code.is_empty() {
+        let headers = elf.elf_program_headers().iter();
+        let executable = headers
+            .filter(|header| header.p_type(Little) == PT_LOAD && header.p_flags(Little).contains(PF_X));
+        code.extend(
+            executable
+                .take(MAX_SEGMENTS)
+                .map(|header| range(header.p_vaddr(Little), header.p_filesz(Little))),
+        );
+    }
+    code.sort_by_key(|range| range.start);
+    let mut end = 0;
+    code.retain_mut(|range| {
+        range.start = range.start.max(end);
+        end = end.max(range.end);
+        range.start < range.end
+    });
+    code
+}
+
+/// Symbols that are looked at, of each table.
+const MAX_SYMBOLS: usize = 1 << 20;
+
+/// Bytes that are in memory as they are in the file.
+fn constant_bytes<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>, address: u64, bytes: usize) -> Option<Vec<u8>> {
+    let mut headers = elf.elf_program_headers().iter();
+    let bytes = u64::try_from(bytes).ok()?;
+    let at = headers.find_map(|header| {
+        let is_constant = header.p_type(Little) == PT_LOAD && !header.p_flags(Little).contains(PF_W);
+        let within = address.checked_sub(header.p_vaddr(Little)).filter(|_| is_constant)?;
+        let is_inside = within.checked_add(bytes)? <= header.p_filesz(Little);
+        header.p_offset(Little).checked_add(within).filter(|_| is_inside)
+    })?;
+    elf.data().read_bytes_at(at, bytes).ok().map(<[u8]>::to_vec)
+}
+
+/// Where functions begin, as symbols tell. Parts of functions that stand apart from them are none.
+fn functions<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>) -> Vec<u64> {
+    let symbols = elf.dynamic_symbols().take(MAX_SYMBOLS).chain(elf.symbols().take(MAX_SYMBOLS));
+    let is_part = |name: &[u8]| name.ends_with(b".cold") || name.windows(6).any(|part| part == b".cold.");
+    let functions = symbols.filter(|symbol| {
+        symbol.kind() == SymbolKind::Text && !symbol.is_undefined() && !symbol.name_bytes().is_ok_and(is_part)
+    });
+    functions.map(|symbol| symbol.address()).chain([elf.entry()]).collect()
+}
 
 type Bytes = EndianArcSlice<LittleEndian>;
 

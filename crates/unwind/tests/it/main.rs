@@ -3,12 +3,15 @@
 
 mod agreement;
 mod arm_step;
+mod code_patterns;
 mod corpus;
 mod kernel_side;
+mod machine_code;
 mod made_up;
 mod registry;
 #[cfg(target_arch = "x86_64")]
 mod stopped;
 mod tables;
+mod undescribed;
 #[cfg(target_arch = "x86_64")]
 mod whole_stacks;
