@@ -1,10 +1,11 @@
 //! The sections of a binary that describe its frames.
 
-use crate::{Arch, Compiled, Error, Sections, compile};
+use crate::{Arch, Compiled, Elsewhere, Error, Sections, compile_with};
 use gimli::{EndianArcSlice, LittleEndian};
-use object::elf::{ET_DYN, ET_EXEC, FileHeader64, PF_X, PT_LOAD};
-use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
+use object::elf::{ET_DYN, ET_EXEC, FileHeader64, PF_X, PT_LOAD, SHF_EXECINSTR, SHT_NOBITS};
+use object::read::elf::{ElfFile64, FileHeader, ProgramHeader, SectionHeader};
 use object::{LittleEndian as Little, Object, ObjectSection, ReadCache, ReadCacheOps, ReadRef};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A section that is larger is left alone; that of a large browser has 30 MiB. It is held in memory while the table is made.
@@ -64,7 +65,8 @@ impl Binary {
             text: address(".text"),
             got: address(".got"),
         };
-        let compiled = compile(arch, sections)?;
+        let elsewhere = Elsewhere { code: code(&elf), sources: Vec::new() };
+        let compiled = compile_with(arch, sections, elsewhere)?;
         let base = compiled.table.base();
         Ok(Self { compiled, layout: Layout { base, segments } })
     }
@@ -103,6 +105,39 @@ fn executable_segments<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>) -> Vec<Segment> {
 }
 
 const PAGE_BYTES: u64 = 4096;
+/// Executable sections that are looked at; linkers write five to ten.
+const MAX_CODE_SECTIONS: usize = 256;
+
+/// Where code is, ascending and apart: the executable sections, since a segment may hold more than code, or the segments if there are
+/// no sections.
+fn code<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>) -> Vec<Range<u64>> {
+    let range = |start: u64, bytes: u64| start..start.saturating_add(bytes);
+    let sections = elf.elf_section_table().iter();
+    let mut code: Vec<_> = sections
+        .filter(|section| section.sh_flags(Little).contains(SHF_EXECINSTR))
+        .filter(|section| section.sh_type(Little) != SHT_NOBITS)
+        .take(MAX_CODE_SECTIONS)
+        .map(|section| range(section.sh_addr(Little), section.sh_size(Little)))
+        .collect();
+    if code.is_empty() {
+        let headers = elf.elf_program_headers().iter();
+        let executable = headers
+            .filter(|header| header.p_type(Little) == PT_LOAD && header.p_flags(Little).contains(PF_X));
+        code.extend(
+            executable
+                .take(MAX_SEGMENTS)
+                .map(|header| range(header.p_vaddr(Little), header.p_filesz(Little))),
+        );
+    }
+    code.sort_by_key(|range| range.start);
+    let mut end = 0;
+    code.retain_mut(|range| {
+        range.start = range.start.max(end);
+        end = end.max(range.end);
+        range.start < range.end
+    });
+    code
+}
 
 type Bytes = EndianArcSlice<LittleEndian>;
 

@@ -3,8 +3,10 @@
 use crate::entries::{Entries, Function, Functions};
 use crate::table::TableWriter;
 use crate::translate::Translation;
+use crate::undescribed::{Found, FunctionRows, MAX_PADDING, Undescribed};
 use crate::{Arch, Error, Rule, RuleBook, Table};
 use gimli::{BaseAddresses, DebugFrame, EhFrame, Reader, UnwindContext, UnwindSection};
+use std::ops::Range;
 
 /// The sections of a binary that describe its frames, at the addresses that they are linked to stand at.
 #[derive(Clone, Debug)]
@@ -34,21 +36,56 @@ pub struct Compiled {
     pub damaged: u64,
     /// Rows that are beyond what a rule can say.
     pub unsupported: u64,
+    /// What else was found of code that it does not describe.
+    pub found: Found,
 }
 
-/// Gaps up to this many bytes are the padding between functions, where nothing runs.
-const MAX_PADDING: u64 = 15;
+/// Where code is that the sections may not describe, and what knows its frames.
+#[derive(Default)]
+pub struct Elsewhere<'a> {
+    /// Executable code, ascending and apart, as linked.
+    pub code: Vec<Range<u64>>,
+    /// Asked in this order, each for what is left by the ones before.
+    pub sources: Vec<Box<dyn Undescribed + 'a>>,
+}
+
+impl std::fmt::Debug for Elsewhere<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Elsewhere").field("code", &self.code).finish_non_exhaustive()
+    }
+}
+
+/// Rows that all sources together may add to a table: what the largest table holds, so that those of the sections find room.
+const MAX_FOUND_ROWS: u64 = 4 << 20;
 
 /// Rows of one function that are looked at: a hundred times as many as the longest ones have.
 const MAX_ROWS: usize = 1 << 20;
 
-/// Makes the table of a binary.
+/// Makes the table of a binary from its sections alone.
 ///
 /// # Errors
 ///
 /// If a section makes no sense from its first entry on, or the binary is beyond the limits of a table. A binary without
 /// either section has an empty table.
 pub fn compile<R>(arch: Arch, sections: Sections<R>) -> Result<Compiled, Error>
+where
+    R: Reader,
+    R::Offset: std::hash::Hash,
+{
+    compile_with(arch, sections, Elsewhere::default())
+}
+
+/// Makes the table of a binary, and asks for what the sections do not describe: the code before their first function, between two
+/// that are farther apart than padding is long, and behind the last.
+///
+/// # Errors
+///
+/// As [`compile`].
+pub fn compile_with<R>(
+    arch: Arch,
+    sections: Sections<R>,
+    mut elsewhere: Elsewhere<'_>,
+) -> Result<Compiled, Error>
 where
     R: Reader,
     R::Offset: std::hash::Hash,
@@ -78,15 +115,19 @@ where
             functions: 0,
             damaged: first.damaged + second.damaged,
             unsupported: 0,
+            found: Found::default(),
         },
     };
     for source in merge(&first.list, &second.list) {
+        let (Source::EhFrame(next) | Source::DebugFrame(next)) = &source;
+        compiler.fill_up_to(next.start, &mut elsewhere)?;
         match (source, &mut eh_frame, &mut debug_frame) {
             (Source::EhFrame(function), Some(entries), _) => compiler.function(entries, function)?,
             (Source::DebugFrame(function), _, Some(entries)) => compiler.function(entries, function)?,
             _ => {}
         }
     }
+    compiler.fill_up_to(u64::MAX, &mut elsewhere)?;
     compiler.finish()
 }
 
@@ -97,6 +138,11 @@ where
     R::Offset: std::hash::Hash,
 {
     entries.map_or(Ok(Functions::none()), Entries::functions)
+}
+
+/// Whether a rule says nothing of where the caller is.
+fn is_blank(rule: Rule) -> bool {
+    matches!(rule, Rule::Unknown | Rule::Unsupported)
 }
 
 fn lowest<O>(first: &[Function<O>], second: &[Function<O>]) -> u64 {
@@ -157,6 +203,68 @@ where
         if !self.read_rows(entries, function, &mut rows) {
             self.result.damaged += 1;
         }
+        self.place(&FunctionRows { start: function.start, end: function.end, rows: &rows })?;
+        self.result.functions += 1;
+        rows.clear();
+        self.rows = rows;
+        Ok(())
+    }
+
+    /// Asks for what lies between the function before and an address.
+    fn fill_up_to(&mut self, next: u64, elsewhere: &mut Elsewhere<'_>) -> Result<(), Error> {
+        let end = self.end.unwrap_or(0);
+        let from = elsewhere.code.partition_point(|code| code.end <= end);
+        for nth in from..elsewhere.code.len() {
+            let code = &elsewhere.code[nth];
+            let gap = code.start.max(end)..code.end.min(next);
+            if code.start >= next {
+                break;
+            }
+            if gap.end.saturating_sub(gap.start) > MAX_PADDING {
+                self.result.found.undescribed_bytes += gap.end - gap.start;
+                self.fill(gap, &mut elsewhere.sources)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self, gap: Range<u64>, sources: &mut [Box<dyn Undescribed + '_>]) -> Result<(), Error> {
+        let Some((source, others)) = sources.split_first_mut() else { return Ok(()) };
+        let mut left = gap.clone();
+        let mut outcome = Ok(());
+        source.functions(gap, &mut |function| {
+            let too_many = self.result.found.rows + function.rows.len() as u64 > MAX_FOUND_ROWS;
+            if outcome.is_err() || too_many || !function.fits(&left) {
+                self.result.found.refused += u64::from(outcome.is_ok());
+                return;
+            }
+            outcome = self.fill_rest(left.start..function.start, others).and_then(|()| self.take(&function));
+            left.start = function.end;
+        });
+        outcome.and_then(|()| self.fill_rest(left, others))
+    }
+
+    fn fill_rest(&mut self, left: Range<u64>, others: &mut [Box<dyn Undescribed + '_>]) -> Result<(), Error> {
+        if left.end.saturating_sub(left.start) <= MAX_PADDING {
+            return Ok(());
+        }
+        self.fill(left, others)
+    }
+
+    /// Takes a function of a source.
+    fn take(&mut self, function: &FunctionRows<'_>) -> Result<(), Error> {
+        let found = &mut self.result.found;
+        found.functions += 1;
+        found.rows += function.rows.len() as u64;
+        let ends = function.rows.iter().skip(1).map(|row| row.0).chain([function.end]);
+        let known = function.rows.iter().zip(ends).filter(|(row, _)| !is_blank(row.1));
+        found.known_bytes += known.map(|(row, end)| end - row.0).sum::<u64>();
+        self.place(function)
+    }
+
+    /// Puts a function behind the one before.
+    fn place(&mut self, function: &FunctionRows<'_>) -> Result<(), Error> {
+        let rows = function.rows;
         if let Some(end) = self.end {
             let padding = function.start.saturating_sub(end);
             // What is made to look as if it had been called is a function of one rule: the byte before it tells. Other gaps
@@ -169,11 +277,10 @@ where
             }
         }
         self.end = Some(function.end);
-        self.result.functions += 1;
-        rows.iter().try_for_each(|&(address, rule)| self.put(address, rule))?;
-        rows.clear();
-        self.rows = rows;
-        Ok(())
+        if rows.first().is_none_or(|(address, _)| *address > function.start) {
+            self.put(function.start, Rule::Unknown)?;
+        }
+        rows.iter().try_for_each(|&(address, rule)| self.put(address, rule))
     }
 
     /// The rows of a function; false if they do not make sense to the end.

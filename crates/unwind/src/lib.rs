@@ -25,12 +25,14 @@ mod registry;
 mod rule;
 mod table;
 mod translate;
+mod undescribed;
 
 pub use arch::Arch;
 pub use binary::{Binary, Layout};
 pub use book::{RuleBook, RuleId};
-pub use compile::{Compiled, Sections, compile};
+pub use compile::{Compiled, Elsewhere, Sections, compile, compile_with};
 pub use error::Error;
 pub use registry::{Code, KernelSide, Range, Registry, TableFigures, TableLimits, TableState};
 pub use rule::{Cfa, RawRule, ReturnAddress, Rule, SavedRegister};
 pub use table::{BLOCK_BYTES, Table};
+pub use undescribed::{Found, FunctionRows, Undescribed};

@@ -133,7 +133,9 @@ impl PossibleCalls {
             return if fits {
                 Verdict::Possible
             } else {
-                Verdict::Impossible(format!("the call is to {call:x?}, and {callee:x?} is the stub of {stub:x?}"))
+                Verdict::Impossible(format!(
+                    "the call is to {call:x?}, and {callee:x?} is the stub of {stub:x?}"
+                ))
             };
         }
         let Some(function) = module.function(callee.address) else { return Verdict::Unknown };

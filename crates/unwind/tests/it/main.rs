@@ -5,3 +5,4 @@ mod kernel_side;
 mod made_up;
 mod registry;
 mod tables;
+mod undescribed;

@@ -64,8 +64,7 @@ fn read_symbols<'a>(file: &ElfFile64<'a, object::Endianness>, module: &mut Modul
             let end = module.symbols.entry(symbol.address()).or_default();
             *end = (*end).max(symbol.address() + symbol.size());
         } else {
-            let section =
-                symbol.section_index().and_then(|section| file.section_by_index(section).ok());
+            let section = symbol.section_index().and_then(|section| file.section_by_index(section).ok());
             let end = section.map_or(u64::MAX, |section| section.address() + section.size());
             unsized_functions.insert(symbol.address(), end);
         }
