@@ -1,10 +1,13 @@
 //! The sections of a binary that describe its frames.
 
+use crate::go::{GoFile, GoFrames, Outline};
+use crate::undescribed::Undescribed;
 use crate::{Arch, Compiled, Elsewhere, Error, Sections, compile_with};
 use gimli::{EndianArcSlice, LittleEndian};
-use object::elf::{ET_DYN, ET_EXEC, FileHeader64, PF_X, PT_LOAD, SHF_EXECINSTR, SHT_NOBITS};
+use object::elf::{ET_DYN, ET_EXEC, FileHeader64, PF_X, PT_DYNAMIC, PT_LOAD, SHF_EXECINSTR, SHT_NOBITS};
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader, SectionHeader};
-use object::{LittleEndian as Little, Object, ObjectSection, ReadCache, ReadCacheOps, ReadRef};
+use object::{LittleEndian as Little, Object, ObjectSection, ReadCache, ReadRef};
+use std::io::{Read, Seek};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -43,7 +46,32 @@ impl Binary {
     /// # Errors
     ///
     /// If it is no ELF file of a machine that can be unwound, or its call frame information makes no sense.
-    pub fn read<R: ReadCacheOps>(from: R) -> Result<Self, Error> {
+    pub fn read<R: Read + Seek>(mut from: R) -> Result<Self, Error> {
+        let Described { arch, segments, mut sections, code, outline } = Described::read(&mut from)?;
+        let go = (arch == Arch::X86_64).then(|| GoFrames::find(GoFile::new(from, outline))).flatten();
+        let mut sources: Vec<Box<dyn Undescribed + '_>> = Vec::new();
+        if let Some(go) = go {
+            // It is made from Go's table, and says less.
+            sections.debug_frame = None;
+            sources.push(Box::new(go));
+        }
+        let compiled = compile_with(arch, sections, Elsewhere { code, sources })?;
+        let base = compiled.table.base();
+        Ok(Self { compiled, layout: Layout { base, segments } })
+    }
+}
+
+/// What a file says of itself.
+struct Described {
+    arch: Arch,
+    segments: Vec<Segment>,
+    sections: Sections<Bytes>,
+    code: Vec<Range<u64>>,
+    outline: Outline,
+}
+
+impl Described {
+    fn read<R: Read + Seek>(from: R) -> Result<Self, Error> {
         let cache = ReadCache::new(from);
         let elf = ElfFile64::<Little, _>::parse(&cache).map_err(Error::NotElf)?;
         let header = elf.elf_header();
@@ -65,10 +93,7 @@ impl Binary {
             text: address(".text"),
             got: address(".got"),
         };
-        let elsewhere = Elsewhere { code: code(&elf), sources: Vec::new() };
-        let compiled = compile_with(arch, sections, elsewhere)?;
-        let base = compiled.table.base();
-        Ok(Self { compiled, layout: Layout { base, segments } })
+        Ok(Self { arch, segments, sections, code: code(&elf), outline: outline(&elf) })
     }
 }
 
@@ -105,6 +130,31 @@ fn executable_segments<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>) -> Vec<Segment> {
 }
 
 const PAGE_BYTES: u64 = 4096;
+/// Sections and segments that are kept in mind of a file that may be a Go program's.
+const MAX_OUTLINED: usize = 4096;
+
+fn outline<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>) -> Outline {
+    let mut outline = Outline::default();
+    for header in elf.elf_program_headers().iter().take(MAX_OUTLINED) {
+        let (offset, file_bytes) = (header.p_offset(Little), header.p_filesz(Little));
+        match header.p_type(Little) {
+            PT_LOAD => outline.segments.push(telegen_gotable::Segment {
+                address: header.p_vaddr(Little),
+                offset,
+                file_bytes,
+                executable: header.p_flags(Little).contains(PF_X),
+            }),
+            PT_DYNAMIC => outline.dynamic = Some((offset, file_bytes)),
+            _ => {}
+        }
+    }
+    let in_file = elf.sections().take(MAX_OUTLINED).filter_map(|section| {
+        let (offset, bytes) = section.file_range()?;
+        Some((section.name().ok()?.to_owned(), offset, bytes))
+    });
+    outline.sections.extend(in_file);
+    outline
+}
 /// Executable sections that are looked at; linkers write five to ten.
 const MAX_CODE_SECTIONS: usize = 256;
 

@@ -21,6 +21,7 @@ mod book;
 mod compile;
 mod entries;
 mod error;
+mod go;
 mod registry;
 mod rule;
 mod table;

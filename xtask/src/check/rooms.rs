@@ -15,7 +15,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("telegen-bpf", &["telegen-model"]),
     ("telegen-symbolize", &["telegen-gotable", "telegen-model", "telegen-process"]),
     ("telegen-debuginfod", &["telegen-model", "telegen-symbolize"]),
-    ("telegen-unwind", &["telegen-model"]),
+    ("telegen-unwind", &["telegen-gotable", "telegen-model"]),
     ("telegen-config", &["telegen-model"]),
     ("telegen-collect", &["telegen-model", "telegen-process", "telegen-symbolize"]),
     ("telegen-export", &["telegen-model"]),
