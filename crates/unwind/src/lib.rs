@@ -34,6 +34,6 @@ pub use book::{RuleBook, RuleId};
 pub use compile::{Compiled, Elsewhere, Sections, compile, compile_with};
 pub use error::Error;
 pub use registry::{Code, KernelSide, Range, Registry, TableFigures, TableLimits, TableState};
-pub use rule::{Cfa, RawRule, ReturnAddress, Rule, SavedRegister};
+pub use rule::{Cfa, Goroutine, RawRule, ReturnAddress, Rule, SavedRegister};
 pub use table::{BLOCK_BYTES, Table};
 pub use undescribed::{Found, FunctionRows, Undescribed};

@@ -13,6 +13,7 @@ unsafe extern "C" {
         rule: *const RawRule,
         state: *mut u64,
         other: *const u64,
+        thread: u64,
         read: unsafe extern "C" fn(*mut c_void, u64, *mut u64) -> c_int,
         context: *mut c_void,
     ) -> c_int;
@@ -29,10 +30,10 @@ unsafe extern "C" fn read(context: *mut c_void, address: u64, word: *mut u64) ->
     0
 }
 
-type Input<'a> = (&'a [u8], u32, [u8; 4], (i32, i16, i16, i16), [u64; 3], bool, Option<u64>, Vec<u64>);
+type Input<'a> = (&'a [u8], u32, [u8; 4], (i32, i16, i16, i16), [u64; 3], (bool, u8), Option<u64>, u64, Vec<u64>);
 
 fuzz_target!(|input: Input<'_>| {
-    let (bytes, position, kinds, offsets, [pc, sp, fp], fp_known, other, words) = input;
+    let (bytes, position, kinds, offsets, [pc, sp, fp], (fp_known, switches), other, thread, words) = input;
     let blocks = bytes.len() / BLOCK_BYTES;
     // A copy of whole blocks and no byte more.
     let table = bytes[..blocks * BLOCK_BYTES].to_vec();
@@ -52,13 +53,20 @@ fuzz_target!(|input: Input<'_>| {
         return_address_offset: offsets.3,
         unused: 0,
     };
-    let mut state = [pc, sp, fp, u64::from(fp_known)];
+    let mut state = [pc, sp, fp, u64::from(fp_known), switches.into(), 0];
     let mut memory: &[u64] = &words;
     let other = other.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: all pointers live until the call returns; it keeps none.
     let outcome =
-        unsafe { tg_native_step(&rule, state.as_mut_ptr(), other, read, std::ptr::from_mut(&mut memory).cast()) };
+        unsafe { tg_native_step(&rule, state.as_mut_ptr(), other, thread, read, std::ptr::from_mut(&mut memory).cast()) };
     assert!((0..=5).contains(&outcome), "{outcome}");
     const SIGNAL: u8 = 4;
-    assert!(outcome != 0 || rule.kind == SIGNAL || state[1] > sp, "it goes down: {rule:?}");
+    const RETURN_IN_REGISTER: u8 = 7;
+    // Those that lead to another stack do so a bounded number of times.
+    let switched = state[4] == u64::from(switches) + 1 && state[4] <= 64;
+    let by_register = rule.kind == RETURN_IN_REGISTER && state[1] >= sp;
+    assert!(
+        outcome != 0 || rule.kind == SIGNAL || switched || by_register || state[1] > sp,
+        "it goes down: {rule:?}"
+    );
 });

@@ -60,6 +60,11 @@ fn loads_address(code: &[u8], distance: i32) -> Option<usize> {
     operand(code, [0x48, 0x8d], 0x2c).filter(|found| found.1 == distance).map(|found| found.0)
 }
 
+/// `mov distance(%rsp), %rbp` of that distance: its length.
+pub(super) fn restores(code: &[u8], distance: i32) -> Option<usize> {
+    operand(code, [0x48, 0x8b], 0x2c).filter(|found| found.1 == distance).map(|found| found.0)
+}
+
 /// An instruction of an operand on the stack: its length and the operand's distance.
 fn operand(code: &[u8], opcode: [u8; 2], register: u8) -> Option<(usize, i32)> {
     let rest = code.strip_prefix(&opcode)?;

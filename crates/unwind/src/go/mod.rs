@@ -7,15 +7,19 @@
 
 mod file;
 mod frame_pointer;
+mod switches;
 
 pub(crate) use file::{GoFile, Outline};
 
 use crate::undescribed::{FunctionRows, Undescribed};
 use crate::{Cfa, ReturnAddress, Rule, SavedRegister};
+use foldhash::fast::FixedState;
 use frame_pointer::Stored;
 use gimli::{EndianSlice, LittleEndian, X86_64};
+use hashbrown::HashMap;
 use std::io::{Read, Seek};
 use std::ops::Range;
+use switches::{CODE_BYTES, Offsets, Special};
 use telegen_gotable::{Function, Runs, Table, Version};
 
 /// Bytes of an entry that are looked at: those of the largest that Go writes are fewer.
@@ -24,6 +28,9 @@ const ENTRY_BYTES: usize = 256;
 const VALUES_BYTES: std::ops::RangeInclusive<usize> = 64..=1 << 20;
 /// Changes of the stack pointer in all functions together: as many as a program of some gigabytes has.
 const MAX_RUNS: u64 = 32 << 20;
+/// Bytes of a name that are looked at, more than the longest has that is looked for; and functions of such names.
+const NAME_BYTES: usize = 40;
+const MAX_SPECIAL: usize = 256;
 /// Bytes of a function that are looked at to learn where its frame pointer is.
 const PROLOGUE_BYTES: usize = 96;
 
@@ -35,6 +42,11 @@ pub(crate) struct GoFrames<R> {
     next: u32,
     runs_left: u64,
     rows: Vec<(u64, Rule)>,
+    /// Where the last function that was told of ends.
+    told: u64,
+    /// Functions of which the table does not say all, by their numbers.
+    special: HashMap<u32, Special, FixedState>,
+    offsets: Option<Offsets>,
 }
 
 /// A stretch of a function in which the stack pointer stays where it is.
@@ -50,13 +62,56 @@ impl<R: Read + Seek> GoFrames<R> {
     /// Those of a file, if it is a Go program whose table can be read.
     pub(crate) fn find(file: GoFile<R>) -> Option<Self> {
         let table = Table::find(&file).ok().flatten()?;
-        (table.header.functions > 0).then(|| Self {
+        if table.header.functions == 0 {
+            return None;
+        }
+        let mut frames = Self {
             file,
             table,
             next: 0,
             runs_left: MAX_RUNS,
             rows: Vec::new(),
-        })
+            told: 0,
+            special: HashMap::default(),
+            offsets: None,
+        };
+        frames.find_special();
+        Some(frames)
+    }
+
+    /// Looks for the functions of the run time that are not as all others.
+    fn find_special(&mut self) {
+        let names = self.table.header.names;
+        for number in 0..self.table.header.functions {
+            let Some(position) = self.position(number) else { return };
+            // The address is in front of it.
+            let before = if self.table.header.version == Version::Go116 { 8 } else { 4 };
+            let name = self.part(position + before, 4).and_then(|bytes| bytes.first_chunk().copied());
+            let at = name.and_then(|name| names.checked_add(u32::from_le_bytes(name).into()));
+            let Some(text) = at.and_then(|at| self.part(at, NAME_BYTES)) else { return };
+            let end = text.iter().position(|&byte| byte == 0).unwrap_or(text.len());
+            let special = std::str::from_utf8(&text[..end]).ok().and_then(Special::of_name);
+            if let Some(special) = special
+                && self.special.len() < MAX_SPECIAL
+            {
+                self.special.insert(number, special);
+            }
+        }
+        let mut code_of = |wanted| {
+            let number =
+                self.special.iter().find(|(_, special)| **special == wanted).map(|(number, _)| *number)?;
+            let (start, end) = (self.start(number)?, self.start(number + 1)?);
+            self.code(start, end, CODE_BYTES)
+        };
+        self.offsets = code_of(Special::Systemstack)
+            .zip(code_of(Special::Morestack))
+            .and_then(|(systemstack, morestack)| Offsets::read(&systemstack, &morestack));
+    }
+
+    /// The code of a function, or its beginning.
+    fn code(&mut self, start: u64, end: u64, most: usize) -> Option<Vec<u8>> {
+        let bytes = usize::try_from(end.checked_sub(start)?).unwrap_or(usize::MAX);
+        self.file.code(start, bytes.min(most)).ok()
     }
 
     /// Where a function begins, by its number; that behind the last one is where the last one ends.
@@ -70,7 +125,8 @@ impl<R: Read + Seek> GoFrames<R> {
         }
     }
 
-    fn function(&mut self, number: u32) -> Option<Function> {
+    /// Where in the table the entry of a function is.
+    fn position(&mut self, number: u32) -> Option<u64> {
         let header = self.table.header;
         let at = u64::from(number) * header.entry_bytes() + header.half_entry_bytes();
         let bytes = self.part(header.table.checked_add(at)?, 8)?;
@@ -78,9 +134,13 @@ impl<R: Read + Seek> GoFrames<R> {
             Version::Go116 => u64::from_le_bytes(bytes.try_into().ok()?),
             _ => u32::from_le_bytes(*bytes.first_chunk()?).into(),
         };
-        let position = header.table.checked_add(distance)?;
+        header.table.checked_add(distance)
+    }
+
+    fn function(&mut self, number: u32) -> Option<Function> {
+        let position = self.position(number)?;
         let entry = self.part(position, ENTRY_BYTES)?;
-        Function::read(EndianSlice::new(&entry, LittleEndian), position, &header).ok()
+        Function::read(EndianSlice::new(&entry, LittleEndian), position, &self.table.header).ok()
     }
 
     /// The bytes of the table from a place on; fewer only at its end.
@@ -109,9 +169,10 @@ impl<R: Read + Seek> GoFrames<R> {
     /// Puts the rows of a function into `rows`; where it ends, the padding behind it left out.
     fn read_rows(&mut self, number: u32, start: u64, end: u64) -> Option<u64> {
         let function = self.function(number)?;
+        let special = self.special.get(&number).copied();
         self.rows.clear();
-        if function.is_outermost {
-            self.rows.push((start, Rule::Outermost));
+        if function.is_outermost && special != Some(Special::Handler) {
+            self.rows.push((0, Rule::Outermost));
             return Some(end);
         }
         let runs = match function.stack_values {
@@ -120,13 +181,19 @@ impl<R: Read + Seek> GoFrames<R> {
         };
         let stored = match runs.iter().find(|run| run.depth > 0) {
             Some(first) => {
-                let code =
-                    self.file.code(start, (first.start as usize).saturating_add(PROLOGUE_BYTES)).ok()?;
-                Stored::read(&code[..code.len().min((end - start) as usize)], first.start, first.depth)
+                let most = usize::try_from(first.start).ok()?.saturating_add(PROLOGUE_BYTES);
+                Stored::read(&self.code(start, end, most)?, first.start, first.depth)
             }
             None => None,
         };
-        rows_of(&runs, stored, |at, rule| self.rows.push((start + at, rule)));
+        rows_of(&runs, stored, |at, rule| self.rows.push((at, rule)));
+        if let Some(special) = special {
+            let code = self.code(start, end, CODE_BYTES)?;
+            if code.len() as u64 == end - start {
+                let rows = &mut self.rows;
+                switches::Function { code: &code, rows, stored }.correct(special, self.offsets);
+            }
+        }
         Some(start + runs.last()?.end)
     }
 }
@@ -190,8 +257,17 @@ impl<R: Read + Seek> Undescribed for GoFrames<R> {
                 continue;
             }
             if let Some(end) = self.read_rows(number, start, end) {
+                // A handler returns to the first byte of what ends it, without having been called from there.
+                let in_front =
+                    self.rows.first().is_some_and(|row| row.1 == Rule::Signal) && self.told < start;
+                let begin = if in_front { (start - 1).max(gap.start) } else { start };
+                self.rows.iter_mut().for_each(|row| row.0 = row.0.saturating_add(start));
+                if let Some(first) = self.rows.first_mut() {
+                    first.0 = first.0.min(begin);
+                }
+                self.told = end;
                 let rows = std::mem::take(&mut self.rows);
-                found(FunctionRows { start, end, rows: &rows });
+                found(FunctionRows { start: begin, end, rows: &rows });
                 self.rows = rows;
             }
         }
