@@ -124,6 +124,11 @@ struct mm_struct {
 	unsigned long arg_start;
 	unsigned long arg_end;
 };
+#if defined(__TARGET_ARCH_x86)
+struct thread_struct {
+	unsigned long fsbase;
+};
+#endif
 struct task_struct {
 	unsigned int flags;
 	unsigned in_execve : 1;
@@ -138,6 +143,9 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct task_struct *group_leader;
 	struct task_struct *real_parent;
+#if defined(__TARGET_ARCH_x86)
+	struct thread_struct thread;
+#endif
 };
 struct vm_unmapped_area_info {
 	unsigned long length;

@@ -38,8 +38,10 @@ static __always_inline void tg_interrupted(struct bpf_perf_event_data *ctx, stru
 	walk->registers.pc = walk->interrupted.ip;
 	walk->registers.sp = walk->interrupted.sp;
 	walk->registers.fp = walk->interrupted.bp;
-	walk->registers.exact = 1;
+	walk->registers.exact = TG_EXACT;
 	walk->registers.fp_known = 1;
+	walk->registers.switches = 0;
+	walk->thread = task->thread.fsbase;
 }
 
 /* One frame up; 1 when the walk is over. */

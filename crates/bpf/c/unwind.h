@@ -57,6 +57,7 @@ struct tg_walk {
 	u64 key; /* of part 0 */
 	struct tg_range range; /* in which the last frame was found */
 	tg_user_regs interrupted; /* registers of the first frame */
+	u64 thread; /* where the thread's local storage ends; 0 if that is not known */
 	u32 frames;
 	u32 most;
 	u32 depth;
@@ -161,7 +162,7 @@ static __always_inline int tg_step_by_frame_pointer(struct tg_unwind_registers *
 	registers->sp = registers->fp + sizeof(words);
 	registers->fp = words[0];
 	registers->pc = words[1];
-	registers->exact = 0;
+	registers->exact = TG_EXACT_NOT;
 	return words[1] ? TG_STEP_DONE : TG_STEP_OUTERMOST;
 }
 
@@ -195,7 +196,7 @@ static __always_inline int tg_step_by_table(struct tg_walk *walk, u64 pc)
 		return TG_STEP_UNKNOWN;
 	if (!walk->depth)
 		other = tg_interrupted_register(walk, rule->reg);
-	return tg_step(rule, &walk->registers, other);
+	return tg_step(rule, &walk->registers, other, walk->thread);
 }
 
 /*
@@ -211,8 +212,8 @@ static __always_inline bool tg_is_signal_return(u64 pc)
 
 /*
  * Up from a frame. Where the byte before a return address is no function's, no call has put it there. It is that of a signal's
- * frame, or of a function that something has been made to look as if it came from: a context's first function, a goroutine on its
- * thread's own stack. That function's frame is the last one. The walk looks at such a frame twice.
+ * frame, or of a function that something has been made to look as if it came from, as a context's first function. That function's
+ * frame is the last one. The walk looks at such a frame twice.
  */
 static __always_inline int tg_step_up(struct tg_walk *walk)
 {
@@ -240,13 +241,13 @@ static __always_inline int tg_step_up(struct tg_walk *walk)
 		outcome = tg_step_by_table(walk, pc);
 	if (outcome != TG_STEP_UNKNOWN) {
 		/* Behind a signal's frame the address is exact. */
-		bool is_signal = outcome == TG_STEP_DONE && walk->registers.exact;
+		bool is_signal = outcome == TG_STEP_DONE && walk->registers.exact == TG_EXACT;
 
 		walk->not_called = !was_exact && (second || is_signal);
 		return second && !is_signal ? TG_STEP_OUTERMOST : outcome;
 	}
 	if (second) {
-		walk->registers.exact = 0;
+		walk->registers.exact = TG_EXACT_NOT;
 	} else if (walk->depth && !was_exact) {
 		if (tg_is_signal_return(walk->registers.pc)) {
 			walk->not_called = true;
@@ -254,7 +255,7 @@ static __always_inline int tg_step_up(struct tg_walk *walk)
 		}
 		if (described) {
 			walk->at_start = true;
-			walk->registers.exact = 1;
+			walk->registers.exact = TG_EXACT;
 			return TG_STEP_AGAIN;
 		}
 	}

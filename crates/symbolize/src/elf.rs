@@ -184,14 +184,6 @@ impl<'a> Elf<'a> {
         Some((segment.address.wrapping_add(offset.0 - segment.offset), segment))
     }
 
-    /// The address at which a byte of the file is linked to stand, in whatever segment.
-    pub(crate) fn address_of_data(&self, offset: u64) -> Option<u64> {
-        let within =
-            |segment: &&Segment| offset.checked_sub(segment.offset).is_some_and(|at| at < segment.file_bytes);
-        let segment = self.segments.iter().filter(within).min_by_key(|segment| segment.executable)?;
-        Some(segment.address.wrapping_add(offset - segment.offset))
-    }
-
     /// Where in the file the byte is that is linked to stand at an address.
     pub(crate) fn offset(&self, address: u64) -> Option<u64> {
         let within = |segment: &&Segment| {
@@ -263,14 +255,6 @@ pub(crate) fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> Resul
         ErrorKind::UnexpectedEof | ErrorKind::InvalidInput => Error::Damaged("it ends too soon"),
         _ => Error::Io(error),
     })
-}
-
-/// A number of the size of an address, 8 or 4 bytes.
-pub(crate) fn word(bytes: &[u8], endian: Endianness) -> Option<u64> {
-    match <[u8; 8]>::try_from(bytes) {
-        Ok(bytes) => Some(endian.read_u64(bytes)),
-        Err(_) => Some(endian.read_u32(bytes.try_into().ok()?).into()),
-    }
 }
 
 /// gimli's idea of a byte order from object's.

@@ -65,21 +65,23 @@ u32 tg_native_find(const u8 *bytes, u32 blocks, u32 position, u32 *asked_for)
 	return rule;
 }
 
-/* `state`: pc, sp, fp, fp_known; exchanged for the caller's. */
-int tg_native_step(const struct tg_unwind_rule *rule, u64 *state, const u64 *other,
+/* `state`: pc, sp, fp, fp_known, switches, exact; exchanged for the caller's. */
+int tg_native_step(const struct tg_unwind_rule *rule, u64 *state, const u64 *other, u64 thread,
 		   int (*read)(void *, u64, u64 *), void *context)
 {
-	struct tg_unwind_registers registers = { state[0], state[1], state[2], 0, (u8)state[3] };
+	struct tg_unwind_registers registers = { state[0], state[1], state[2], 0, (u8)state[3], (u8)state[4] };
 	int outcome;
 
 	rules = rule;
 	rule_count = 1;
 	read_memory = read;
 	read_context = context;
-	outcome = tg_step(tg_unwind_rule(0), &registers, other);
+	outcome = tg_step(tg_unwind_rule(0), &registers, other, thread);
 	state[0] = registers.pc;
 	state[1] = registers.sp;
 	state[2] = registers.fp;
 	state[3] = registers.fp_known;
+	state[4] = registers.switches;
+	state[5] = registers.exact;
 	return outcome;
 }

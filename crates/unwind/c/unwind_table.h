@@ -35,6 +35,10 @@ enum tg_rule_kind {
 	TG_RULE_OUTERMOST = 5,
 	TG_RULE_UNSUPPORTED = 6,
 	TG_RULE_RETURN_IN_REGISTER = 7,
+	TG_RULE_OTHER_STACK = 8, /* as TG_RULE_REGISTER, but its caller's frame may be anywhere */
+	TG_RULE_INTERRUPTED = 9, /* as TG_RULE_REGISTER, but its caller was interrupted, and has not called it */
+	TG_RULE_CALL_OF_C = 10,
+	TG_RULE_GOROUTINE = 11,
 };
 
 enum tg_rule_place {
@@ -145,10 +149,21 @@ struct tg_unwind_registers {
 	u64 sp;
 	u64 fp;
 	/* The address of the next instruction is exact, not that after a call: the interrupted frame, and one a signal has. */
-	u8 exact;
+	u8 exact; /* enum tg_exact */
 	/* The frame pointer has been followed all the way. */
 	u8 fp_known;
+	/* How often it has gone on on another stack, but for signals'. */
+	u8 switches;
 };
+
+enum tg_exact {
+	TG_EXACT_NOT = 0,
+	TG_EXACT = 1,
+	TG_EXACT_BELOW_CALLED = 2, /* so is this one, but it has been made to look as if it had called the one above */
+};
+
+/* Calls of C by Go, and of Go by C, within each other: each is two changes of stacks. What was read wrongly may go round for ever. */
+#define TG_MAX_SWITCHES 64
 
 enum tg_step {
 	TG_STEP_DONE = 0, /* the registers are the caller's */
@@ -175,19 +190,79 @@ static __always_inline int tg_step_signal(struct tg_unwind_registers *registers)
 	registers->fp_known = 1;
 	registers->sp = words[0];
 	registers->pc = words[1];
-	registers->exact = 1;
+	registers->exact = TG_EXACT;
 	return TG_STEP_DONE;
 }
 
 /*
+ * Go's run time has left a goroutine by hand, and works on the thread's own stack: it goes on where that was. At a distance from
+ * the end of the thread's local storage, `thread`, is the goroutine that runs, which knows its thread (`m`), which knows the
+ * goroutine that was left (`curg`), which knows where it was (`sched`). Without one this is where the stack begins.
+ */
+static __always_inline int tg_step_goroutine(const struct tg_unwind_rule *rule, struct tg_unwind_registers *registers,
+					     u64 thread)
+{
+	u64 at, fp, left[2]; /* stack pointer, program counter */
+
+	if (!thread)
+		return TG_STEP_UNSUPPORTED;
+	if (registers->switches >= TG_MAX_SWITCHES)
+		return TG_STEP_NO_PROGRESS;
+	if (tg_read_user(&at, sizeof(at), thread + (s64)rule->cfa_offset) ||
+	    tg_read_user(&at, sizeof(at), at + rule->reg) ||
+	    tg_read_user(&at, sizeof(at), at + (s64)rule->frame_pointer_offset))
+		return TG_STEP_UNREADABLE;
+	if (!at)
+		return TG_STEP_OUTERMOST;
+	if (tg_read_user(left, sizeof(left), at + rule->frame_pointer) ||
+	    tg_read_user(&fp, sizeof(fp), at + (s64)rule->return_address_offset))
+		return TG_STEP_UNREADABLE;
+	if (!left[0])
+		return TG_STEP_OUTERMOST;
+	if (rule->return_address == TG_PLACE_AT_CFA) {
+		left[0] += (s64)rule->cfa_added;
+		if (tg_read_user(&left[1], sizeof(left[1]), left[0] - 8))
+			return TG_STEP_UNREADABLE;
+	}
+	registers->sp = left[0];
+	registers->pc = left[1];
+	registers->fp = fp;
+	registers->fp_known = 1;
+	registers->exact = TG_EXACT_NOT;
+	registers->switches++;
+	return left[1] ? TG_STEP_DONE : TG_STEP_OUTERMOST;
+}
+
+/*
+ * Where Go's stack pointer was when it called C on the thread's own stack: there is the goroutine, and below it how far below the
+ * upper end of its stack that was, since a stack may be moved meanwhile; or no goroutine, and the stack pointer itself.
+ */
+static __always_inline int tg_go_stack_pointer(u64 place, u64 *sp)
+{
+	u64 kept[2], high;
+
+	if (tg_read_user(kept, sizeof(kept), place - 8))
+		return -1;
+	*sp = kept[0];
+	if (!kept[1])
+		return 0;
+	/* `g.stack.hi`, the second word of all. */
+	if (tg_read_user(&high, sizeof(high), kept[1] + 8))
+		return -1;
+	*sp = high - kept[0];
+	return 0;
+}
+
+/*
  * From a frame to its caller. `other` is the value of the register that the rule names where that is neither stack nor
- * frame pointer; it is known in the interrupted frame only.
+ * frame pointer; it is known in the interrupted frame only. `thread` is where the thread's local storage ends, 0 if that is not
+ * known.
  */
 static __always_inline int tg_step(const struct tg_unwind_rule *rule, struct tg_unwind_registers *registers,
-				   const u64 *other)
+				   const u64 *other, u64 thread)
 {
 	u64 cfa, fp = registers->fp, pc;
-	u8 fp_known = registers->fp_known;
+	u8 fp_known = registers->fp_known, switches = registers->switches;
 
 	switch (rule->kind) {
 	case TG_RULE_UNKNOWN:
@@ -204,11 +279,23 @@ static __always_inline int tg_step(const struct tg_unwind_rule *rule, struct tg_
 			return TG_STEP_NO_PROGRESS;
 		registers->pc = *other;
 		registers->sp = cfa;
-		registers->exact = 0;
+		registers->exact = TG_EXACT_NOT;
 		return *other ? TG_STEP_DONE : TG_STEP_OUTERMOST;
 	case TG_RULE_PLT:
 		cfa = registers->sp + 8 + ((registers->pc & 15) >= rule->reg ? 8 : 0);
 		break;
+	case TG_RULE_GOROUTINE:
+		return tg_step_goroutine(rule, registers, thread);
+	case TG_RULE_CALL_OF_C:
+		if (tg_go_stack_pointer(registers->sp + (s64)rule->cfa_offset, &cfa))
+			return TG_STEP_UNREADABLE;
+		cfa += (s64)rule->cfa_added;
+		switches++;
+		break;
+	case TG_RULE_OTHER_STACK:
+		switches++;
+		/* fall through */
+	case TG_RULE_INTERRUPTED:
 	case TG_RULE_REGISTER:
 	case TG_RULE_DEREF:
 		if (rule->reg == TG_DWARF_RSP)
@@ -229,8 +316,8 @@ static __always_inline int tg_step(const struct tg_unwind_rule *rule, struct tg_
 	default:
 		return TG_STEP_UNSUPPORTED;
 	}
-	/* Stacks grow down; only a signal may lead to another stack. */
-	if (cfa <= registers->sp)
+	/* Stacks grow down; only a signal, and Go's own changes, lead to another stack. */
+	if (switches == registers->switches ? cfa <= registers->sp : switches > TG_MAX_SWITCHES)
 		return TG_STEP_NO_PROGRESS;
 	if (tg_read_user(&pc, sizeof(pc), cfa - 8))
 		return TG_STEP_UNREADABLE;
@@ -249,7 +336,8 @@ static __always_inline int tg_step(const struct tg_unwind_rule *rule, struct tg_
 	registers->sp = cfa;
 	registers->fp = fp;
 	registers->fp_known = fp_known;
-	registers->exact = 0;
+	registers->exact = rule->kind == TG_RULE_INTERRUPTED ? TG_EXACT_BELOW_CALLED : TG_EXACT_NOT;
+	registers->switches = switches;
 	return pc ? TG_STEP_DONE : TG_STEP_OUTERMOST;
 }
 

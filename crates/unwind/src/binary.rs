@@ -1,13 +1,18 @@
 //! The sections of a binary that describe its frames.
 
-use crate::{Arch, Compiled, Elsewhere, Error, MachineCode, Sections, Undescribed, compile_with};
+use crate::go::{GoFile, GoFrames, Outline};
+use crate::undescribed::Undescribed;
+use crate::{Arch, Compiled, Elsewhere, Error, MachineCode, Sections, compile_with};
 use gimli::{EndianArcSlice, LittleEndian};
-use object::elf::{ET_DYN, ET_EXEC, FileHeader64, PF_W, PF_X, PT_LOAD, SHF_EXECINSTR, SHT_NOBITS};
-use object::read::elf::{ElfFile64, FileHeader, ProgramHeader, SectionHeader};
-use object::{
-    LittleEndian as Little, Object, ObjectSection, ObjectSymbol, ReadCache, ReadCacheOps, ReadRef, SymbolKind,
+use object::elf::{
+    ET_DYN, ET_EXEC, FileHeader64, PF_W, PF_X, PT_DYNAMIC, PT_LOAD, SHF_EXECINSTR, SHT_NOBITS,
 };
+use object::read::elf::{ElfFile64, FileHeader, ProgramHeader, SectionHeader};
+use object::{LittleEndian as Little, Object, ObjectSection, ObjectSymbol, ReadCache, ReadRef, SymbolKind};
+use std::cell::RefCell;
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A section that is larger is left alone; that of a large browser has 30 MiB. It is held in memory while the table is made.
@@ -45,7 +50,60 @@ impl Binary {
     /// # Errors
     ///
     /// If it is no ELF file of a machine that can be unwound, or its call frame information makes no sense.
-    pub fn read<R: ReadCacheOps>(from: R) -> Result<Self, Error> {
+    pub fn read<R: Read + Seek>(from: R) -> Result<Self, Error> {
+        let from = Shared(Rc::new(RefCell::new(from)));
+        let Described { arch, segments, mut sections, code, outline } = Described::read(from.clone())?;
+        // What has been read so far is not kept: a large binary's sections are in memory once only.
+        let cache = ReadCache::new(from.clone());
+        let elf = ElfFile64::parse(&cache).map_err(Error::NotElf)?;
+        let loaded = |address, bytes| constant_bytes(&elf, address, bytes);
+        let mut sources: Vec<Box<dyn Undescribed + '_>> = Vec::new();
+        if arch == Arch::X86_64 {
+            if let Some(go) = GoFrames::find(GoFile::new(from, outline)) {
+                // It is made from Go's table, and says less.
+                sections.debug_frame = None;
+                sources.push(Box::new(go));
+            }
+            sources.push(Box::new(MachineCode::new(code.clone(), &loaded, || functions(&elf))));
+        }
+        let compiled = compile_with(arch, sections, Elsewhere { code, sources })?;
+        let base = compiled.table.base();
+        Ok(Self { compiled, layout: Layout { base, segments } })
+    }
+}
+
+/// A file from which several read in turns, each from where it says.
+struct Shared<R>(Rc<RefCell<R>>);
+
+impl<R> Clone for Shared<R> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<R: Read> Read for Shared<R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        self.0.borrow_mut().read(into)
+    }
+}
+
+impl<R: Seek> Seek for Shared<R> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.0.borrow_mut().seek(to)
+    }
+}
+
+/// What a file says of itself.
+struct Described {
+    arch: Arch,
+    segments: Vec<Segment>,
+    sections: Sections<Bytes>,
+    code: Vec<Range<u64>>,
+    outline: Outline,
+}
+
+impl Described {
+    fn read<R: Read + Seek>(from: R) -> Result<Self, Error> {
         let cache = ReadCache::new(from);
         let elf = ElfFile64::<Little, _>::parse(&cache).map_err(Error::NotElf)?;
         let header = elf.elf_header();
@@ -67,15 +125,7 @@ impl Binary {
             text: address(".text"),
             got: address(".got"),
         };
-        let loaded = |address, bytes| constant_bytes(&elf, address, bytes);
-        let machine_code = MachineCode::new(code(&elf), &loaded, || functions(&elf));
-        let sources: Vec<Box<dyn Undescribed>> = match arch {
-            Arch::X86_64 => vec![Box::new(machine_code)],
-            Arch::Aarch64 => Vec::new(),
-        };
-        let compiled = compile_with(arch, sections, Elsewhere { code: code(&elf), sources })?;
-        let base = compiled.table.base();
-        Ok(Self { compiled, layout: Layout { base, segments } })
+        Ok(Self { arch, segments, sections, code: code(&elf), outline: outline(&elf) })
     }
 }
 
@@ -112,6 +162,31 @@ fn executable_segments<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>) -> Vec<Segment> {
 }
 
 const PAGE_BYTES: u64 = 4096;
+/// Sections and segments that are kept in mind of a file that may be a Go program's.
+const MAX_OUTLINED: usize = 4096;
+
+fn outline<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>) -> Outline {
+    let mut outline = Outline::default();
+    for header in elf.elf_program_headers().iter().take(MAX_OUTLINED) {
+        let (offset, file_bytes) = (header.p_offset(Little), header.p_filesz(Little));
+        match header.p_type(Little) {
+            PT_LOAD => outline.segments.push(telegen_gotable::Segment {
+                address: header.p_vaddr(Little),
+                offset,
+                file_bytes,
+                executable: header.p_flags(Little).contains(PF_X),
+            }),
+            PT_DYNAMIC => outline.dynamic = Some((offset, file_bytes)),
+            _ => {}
+        }
+    }
+    let in_file = elf.sections().take(MAX_OUTLINED).filter_map(|section| {
+        let (offset, bytes) = section.file_range()?;
+        Some((section.name().ok()?.to_owned(), offset, bytes))
+    });
+    outline.sections.extend(in_file);
+    outline
+}
 /// Executable sections that are looked at; linkers write five to ten.
 const MAX_CODE_SECTIONS: usize = 256;
 

@@ -13,6 +13,39 @@ pub enum Rule {
     Signal,
     /// Call frame information that is beyond what a rule can say.
     Unsupported,
+    /// Go's run time has left a goroutine for its thread's own stack: it goes on where that was left.
+    Goroutine(Goroutine),
+    /// `register + offset` is the canonical frame address, the return address at -8, and the caller's frame may be on another
+    /// stack: a function of Go's that changes stacks half-way.
+    OtherStack {
+        /// The DWARF number of the register.
+        register: u8,
+        /// The distance, in bytes.
+        offset: i32,
+        /// The caller's frame pointer.
+        frame_pointer: SavedRegister,
+    },
+    /// The same on one stack, of a function that has been made to look as if it had been called where the program was
+    /// interrupted: the address found is that of the next instruction, whatever is in front of it.
+    Interrupted {
+        /// The DWARF number of the register.
+        register: u8,
+        /// The distance, in bytes.
+        offset: i32,
+        /// The caller's frame pointer.
+        frame_pointer: SavedRegister,
+    },
+    /// Go has called C on its thread's own stack. At `stack pointer + kept` is the goroutine, below it how far below the upper
+    /// end of its stack its stack pointer was; or no goroutine, and the stack pointer itself. The canonical frame address is
+    /// `offset` from there, the return address at -8.
+    CallOfC {
+        /// The distance of the place, in bytes.
+        kept: i32,
+        /// The distance of the canonical frame address.
+        offset: i16,
+        /// The caller's frame pointer.
+        frame_pointer: SavedRegister,
+    },
     /// The usual.
     Frame {
         /// The canonical frame address: the caller's stack pointer at the call.
@@ -22,6 +55,24 @@ pub enum Rule {
         /// Where it goes on in the caller.
         return_address: ReturnAddress,
     },
+}
+
+/// Where Go keeps where a goroutine was left: offsets of fields in the structures of its run time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Goroutine {
+    /// Of the pointer to the running goroutine, `g`, from where the thread's local storage ends.
+    pub thread_local: i32,
+    /// `g.m`, the goroutine's thread.
+    pub thread: u8,
+    /// `m.curg`, the goroutine that the thread works for.
+    pub current: i16,
+    /// `g.sched.sp`, its stack pointer, behind which is its program counter.
+    pub stack_pointer: u8,
+    /// `g.sched.bp`, its frame pointer.
+    pub frame_pointer: i16,
+    /// How far from its stack pointer the frame ends of the function that has left it, the return address at -8; `None` if
+    /// it goes on at its program counter.
+    pub returns: Option<i16>,
 }
 
 /// The canonical frame address.
@@ -114,6 +165,16 @@ pub struct RawRule {
 }
 
 impl RawRule {
+    fn with(self, frame_pointer: SavedRegister) -> Self {
+        let (frame_pointer, frame_pointer_offset) = match frame_pointer {
+            SavedRegister::Same => (place::SAME, 0),
+            SavedRegister::AtCfa(offset) => (place::AT_CFA, offset),
+            SavedRegister::AtFramePointer(offset) => (place::AT_FRAME_POINTER, offset),
+            SavedRegister::Lost => (place::LOST, 0),
+        };
+        Self { frame_pointer, frame_pointer_offset, ..self }
+    }
+
     /// Its bytes, as the kernel side has them.
     pub fn to_bytes(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
@@ -136,6 +197,10 @@ pub(crate) mod kind {
     pub(crate) const OUTERMOST: u8 = 5;
     pub(crate) const UNSUPPORTED: u8 = 6;
     pub(crate) const RETURN_IN_REGISTER: u8 = 7;
+    pub(crate) const OTHER_STACK: u8 = 8;
+    pub(crate) const INTERRUPTED: u8 = 9;
+    pub(crate) const CALL_OF_C: u8 = 10;
+    pub(crate) const GOROUTINE: u8 = 11;
 }
 
 /// Values of [`RawRule::frame_pointer`] and [`RawRule::return_address`].
@@ -154,6 +219,25 @@ impl From<Rule> for RawRule {
             Rule::Outermost => only(kind::OUTERMOST),
             Rule::Signal => only(kind::SIGNAL),
             Rule::Unsupported => only(kind::UNSUPPORTED),
+            Rule::OtherStack { register, offset, frame_pointer } => {
+                Self { register, cfa_offset: offset, ..only(kind::OTHER_STACK) }.with(frame_pointer)
+            }
+            Rule::Interrupted { register, offset, frame_pointer } => {
+                Self { register, cfa_offset: offset, ..only(kind::INTERRUPTED) }.with(frame_pointer)
+            }
+            Rule::CallOfC { kept, offset, frame_pointer } => {
+                Self { cfa_offset: kept, cfa_added: offset, ..only(kind::CALL_OF_C) }.with(frame_pointer)
+            }
+            Rule::Goroutine(goroutine) => Self {
+                register: goroutine.thread,
+                frame_pointer: goroutine.stack_pointer,
+                return_address: goroutine.returns.map_or(place::SAME, |_| place::AT_CFA),
+                cfa_offset: goroutine.thread_local,
+                cfa_added: goroutine.returns.unwrap_or(0),
+                frame_pointer_offset: goroutine.current,
+                return_address_offset: goroutine.frame_pointer,
+                ..only(kind::GOROUTINE)
+            },
             Rule::Frame {
                 cfa: Cfa::Register { offset, .. },
                 return_address: ReturnAddress::In(register),
@@ -166,27 +250,20 @@ impl From<Rule> for RawRule {
                     Cfa::Deref { register, offset, added } => (kind::DEREF, register, offset, added),
                     Cfa::Plt { threshold } => (kind::PLT, threshold, 8, 0),
                 };
-                let (frame_pointer, frame_pointer_offset) = match frame_pointer {
-                    SavedRegister::Same => (place::SAME, 0),
-                    SavedRegister::AtCfa(offset) => (place::AT_CFA, offset),
-                    SavedRegister::AtFramePointer(offset) => (place::AT_FRAME_POINTER, offset),
-                    SavedRegister::Lost => (place::LOST, 0),
-                };
                 let (return_address, return_address_offset) = match return_address {
                     ReturnAddress::AtCfa(offset) => (place::AT_CFA, offset),
                     ReturnAddress::InLinkRegister | ReturnAddress::In(_) => (place::SAME, 0),
                 };
-                Self {
+                let raw = Self {
                     kind,
                     register,
-                    frame_pointer,
                     return_address,
                     cfa_offset,
                     cfa_added,
-                    frame_pointer_offset,
                     return_address_offset,
-                    unused: 0,
-                }
+                    ..Self::default()
+                };
+                raw.with(frame_pointer)
             }
         }
     }

@@ -1,14 +1,15 @@
 //! Functions of the workloads themselves, told from all others by their names.
 
-/// Where the tracebacks of Go end: the first function of a goroutine, and what runs on a thread's own stack from its
-/// beginning on, or after a goroutine was left for good.
-pub const GO_ROOTS: [&str; 6] = [
+/// Where the tracebacks of Go end: the first function of a goroutine, and on a thread's own stack what it begins with, or what
+/// it has come from when it had left a goroutine for good and not yet taken up another.
+pub const GO_ROOTS: [&str; 7] = [
     "runtime.goexit",
     "runtime.mcall",
     "runtime.mstart",
     "runtime.morestack",
     "runtime.rt0_go",
     "runtime.clone",
+    "gogo",
 ];
 
 /// Of a C program: `main`, and what begins with `tg_`.

@@ -100,6 +100,13 @@ impl PossibleCalls {
                 Verdict::Impossible(format!("no instruction begins at {caller:x?}, which was interrupted"))
             };
         }
+        if self.is_injected(callee) {
+            return if module.is_instruction(caller.address) {
+                Verdict::Possible
+            } else {
+                Verdict::Impossible(format!("no instruction begins at {caller:x?}, which was interrupted"))
+            };
+        }
         let of_callee = self.module(&callee.file);
         if of_callee.is_some_and(|module| module.is_context_end(callee.address + 1)) {
             return Verdict::Impossible("a context has not been called by anybody".to_owned());
@@ -117,6 +124,12 @@ impl PossibleCalls {
     /// Whether a place is in the code that returns from signals.
     pub fn is_signal_return(&self, place: &Place) -> bool {
         self.module(&place.file).is_some_and(|module| module.signal_return(place.address).is_some())
+    }
+
+    /// Whether a place is in a function of Go's that a signal's handler lets seem to have been called where it has interrupted.
+    fn is_injected(&self, place: &Place) -> bool {
+        let injected = ["runtime.asyncPreempt", "runtime.sigpanic", "runtime.sigpanic0"];
+        self.names(place).iter().any(|name| injected.contains(&name.trim_end_matches(".abi0")))
     }
 
     /// The names that symbols have for the function at a place, if there are symbols for it.

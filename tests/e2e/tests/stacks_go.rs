@@ -1,11 +1,12 @@
 //! Stacks of Go programs, with and without symbols, and through C and back.
 
 use anyhow::Result;
-use telegen_e2e::module::Module;
+use std::path::Path;
 use telegen_e2e::own_names::GO_ROOTS;
+use telegen_e2e::possible_calls::PossibleCalls;
 use telegen_e2e::row::Row;
-use telegen_e2e::whole_stacks::flaw_of_table;
-use telegen_e2e::{Frame, Observation, Profile, Sample, Scratch, Subject, own_names};
+use telegen_e2e::whole_stacks::{WholeStacks, flaw_of_table};
+use telegen_e2e::{Observation, Scratch, Subject, own_names};
 
 /// What `stacks.go` can call, besides the library, which everything can.
 const CALLS: [(&str, &[&str]); 22] = [
@@ -100,114 +101,182 @@ fn go_row<'a>(name: &'a str, compiler: &'a [&'a str]) -> Row<'a> {
     }
 }
 
-/// Where the runtime changes from a goroutine's stack to its thread's own and back, by hand: no description of frames tells how
-/// to get from the one to the other, so that stacks end at one of these, or soon after.
-const SWITCHES: [&str; 9] = [
-    "runtime.systemstack",
-    "runtime.systemstack_switch",
-    "runtime.morestack",
-    "runtime.mcall",
-    "runtime.asmcgocall",
-    "runtime.cgocallback",
-    "runtime.nanotime1",
-    "runtime.sigtramp",
-    "crosscall_amd64",
-];
-
-/// The stacks that are one stack, and the share of the others.
-fn on_one_stack(profile: &Profile) -> (Profile, f64) {
-    let switches = |sample: &Sample| {
-        let function = |frame: &Frame| SWITCHES.contains(&frame.function.trim_end_matches(".abi0"));
-        sample.frames.iter().any(function)
-    };
-    let mut rest = profile.clone();
-    rest.samples.retain(|sample| !switches(sample));
-    let share = 1.0 - rest.total() as f64 / profile.total() as f64;
-    (rest, share)
-}
-
-fn assert_whole_on_one_stack(row: &Row<'_>, most_switching: f64) -> Result<()> {
+/// Records a program; its stacks must be whole. Where it is stripped, the same program as it was before says what its code is.
+fn assert_whole(row: &Row<'_>, unstripped: Option<&Row<'_>>) -> Result<()> {
     let scratch = Scratch::new()?;
     let subject = Subject::start(&scratch, &row.built()?, &format!("tg-{}", row.name), row.arguments)?;
     let seen = Observation::of(&scratch, &subject, 499, "4s")?;
     seen.assert_count();
-    let (on_one, switching) = on_one_stack(&seen.profile);
-    assert!(switching <= most_switching, "{}: {switching} of all stacks change to another", row.name);
-    row.expectation().assert_all(row.name, &on_one);
+    let mut calls = PossibleCalls::new(Path::new("/"));
+    if let Some(unstripped) = unstripped {
+        calls = calls.reading_instead(&subject.file(), &unstripped.built()?);
+    }
+    WholeStacks::new(calls, row.knowledge).beginning_in(row.roots).assert_all(row.name, &seen.profile);
     row.assert_places(&seen.profile);
     Ok(())
 }
 
+const STRIPPED: [&str; 3] = ["go", "build", "-ldflags=-s -w"];
+const PIE: [&str; 3] = ["go", "build", "-buildmode=pie"];
+const STRIPPED_PIE: [&str; 4] = ["go", "build", "-buildmode=pie", "-ldflags=-s -w"];
+
 #[test]
 fn of_programs_with_symbols() -> Result<()> {
-    assert_whole_on_one_stack(&go_row("go", &["go", "build"]), 0.08)
+    assert_whole(&go_row("go", &["go", "build"]), None)
 }
 
-/// Go's own table of functions is still there, as its tracebacks need it, and has the names that the symbols had. Without a description
-/// of frames their pointers are followed: who has called a function without a frame is not known, all others are.
+#[test]
+fn of_programs_that_can_be_loaded_anywhere() -> Result<()> {
+    assert_whole(&go_row("go-pie", &PIE), None)
+}
+
+/// Go's own table of functions is still there, as its tracebacks need it: it has the names that the symbols had, and the sizes of
+/// frames.
 #[test]
 fn of_programs_without_symbols() -> Result<()> {
-    let whole = go_row("go", &["go", "build"]);
-    let stripped = go_row("go-stripped", &["go", "build", "-ldflags=-s -w"]);
-    let scratch = Scratch::new()?;
-    let subject = Subject::start(&scratch, &stripped.built()?, "tg-go-stripped", &[])?;
-    let seen = Observation::of(&scratch, &subject, 499, "4s")?;
-    seen.assert_count();
-    let (symbols, file) = (Module::read(&whole.built()?)?, subject.file());
-    let own = |frame: &&Frame| frame.mapping == file && !frame.inlined;
-    let is_named = |frame: &Frame| {
-        let function = symbols.function(frame.address);
-        let name = |name: &str| name.trim_end_matches(".abi0").to_owned();
-        let names = function.map_or(&[][..], |function| symbols.names(function.start));
-        names.iter().any(|symbol| name(symbol) == name(&frame.function))
-    };
-    let frames: Vec<&Frame> = seen.profile.frames().filter(own).collect();
-    let wrong: Vec<&&Frame> = frames.iter().filter(|frame| !is_named(frame)).collect();
-    assert!(frames.len() > 1_000, "{} frames", frames.len());
-    assert!(wrong.is_empty(), "{} of {} frames, such as {:?}", wrong.len(), frames.len(), wrong.first());
-    let (on_one, _) = on_one_stack(&seen.profile);
-    let is_root = |frame: &Frame| GO_ROOTS.contains(&frame.function.trim_end_matches(".abi0"));
-    let rooted = on_one.count(|sample| sample.frames.last().is_some_and(is_root));
-    assert!(rooted * 1000 >= on_one.total() * 995, "{rooted} of {} stacks are whole", on_one.total());
-    Ok(())
+    assert_whole(&go_row("go-stripped", &STRIPPED), Some(&go_row("go", &["go", "build"])))
 }
 
-/// A call of C runs on the thread's own stack, and one back on the goroutine's again: stacks go to where the runtime changes from the
-/// one to the other.
-fn cgo_knowledge(names: &[&str]) -> Option<String> {
-    let depth = names.iter().filter(|name| **name == "tg_c_deep").count();
-    let is_deep = names.first() == Some(&"tg_c_spin") && depth > 0;
-    (is_deep && depth != 11).then(|| format!("{depth} recursions in C"))
+/// What the run time does for a function on its thread's own stack is on that function's stack.
+fn switching_knowledge(names: &[&str]) -> Option<String> {
+    let has = |wanted: &str| names.iter().any(|name| name.trim_end_matches(".abi0") == wanted);
+    // A signal may take the processor away anywhere.
+    let takes = ["runtime.asyncPreempt", "runtime.sigreturn"];
+    let taken = names.iter().rposition(|name| takes.contains(&name.trim_end_matches(".abi0")));
+    let behind = taken.map_or(0, |at| at + 1);
+    if let Some(flaw) = flaw_of_table(&names[behind..], &SWITCHING_CALLS, own_names::of_go) {
+        return Some(flaw);
+    }
+    let below = |inside: &str, outside: &str| {
+        (has(inside) && !has(outside)).then(|| format!("{inside} is not below {outside}"))
+    };
+    // It is left for good only for another one.
+    if names.last().is_some_and(|root| root.starts_with("runtime.morestack")) && !has("runtime.schedule") {
+        return Some("a stack grows of no goroutine".to_owned());
+    }
+    below("runtime.copystack", "main.tgGrower")
+        .or_else(|| below("runtime.newproc1", "main.main"))
+        .or_else(|| below("time.Now", "main.main"))
+        .or_else(|| below("main.main", "runtime.goexit"))
+        .or_else(|| below("main.tgGrow", "runtime.goexit"))
+}
+
+/// What `stacks_switching.go` can call besides the library.
+const SWITCHING_CALLS: [(&str, &[&str]); 14] = [
+    (
+        "library",
+        &[
+            "library",
+            "main.main",
+            "main.tgGrower",
+            "main.tgGrowing.func1",
+            "main.tgNothing",
+            "main.tgStarting.func1",
+            "main.tgSharing.func1",
+        ],
+    ),
+    (
+        "main.main",
+        &[
+            "library",
+            "main.tgGrowing",
+            "main.tgStarting",
+            "main.tgReading",
+            "main.tgAllocating",
+            "main.tgCollecting",
+            "main.tgSharing",
+        ],
+    ),
+    ("main.tgGrowing", &["library"]),
+    ("main.tgStarting", &["library"]),
+    ("main.tgReading", &["library"]),
+    ("main.tgAllocating", &["library"]),
+    ("main.tgCollecting", &["library"]),
+    ("main.tgSharing", &["library"]),
+    // What `go` begins with if it has arguments.
+    ("main.tgGrowing.func1", &["library", "main.tgGrower"]),
+    ("main.tgStarting.func1", &["library", "main.tgNothing"]),
+    ("main.tgGrower", &["library", "main.tgGrow"]),
+    ("main.tgGrow", &["library", "main.tgGrow"]),
+    ("main.tgNothing", &["library"]),
+    ("main.tgSharing.func1", &["library", "main.tgSpin"]),
+];
+
+fn switching_row<'a>(name: &'a str, compiler: &'a [&'a str]) -> Row<'a> {
+    Row {
+        name,
+        compiler,
+        source: "stacks_switching.go",
+        arguments: &[],
+        knowledge: &switching_knowledge,
+        roots: &GO_ROOTS,
+        places: &[
+            "main.tgGrow",
+            "main.tgStarting",
+            "main.tgReading",
+            "main.tgSharing.func1",
+            "runtime.systemstack",
+            "runtime.copystack",
+        ],
+    }
 }
 
 #[test]
-fn of_calls_of_c_and_of_calls_back_up_to_the_change_of_stacks() -> Result<()> {
-    let row = Row {
-        name: "cgo",
-        compiler: &["go", "build"],
+fn of_programs_that_change_stacks_all_the_time() -> Result<()> {
+    assert_whole(&switching_row("go-switching", &["go", "build"]), None)
+}
+
+#[test]
+fn of_such_programs_without_symbols() -> Result<()> {
+    let (whole, stripped) = (["go", "build"], STRIPPED);
+    assert_whole(
+        &switching_row("go-switching-stripped", &stripped),
+        Some(&switching_row("go-switching", &whole)),
+    )
+}
+
+#[test]
+fn of_such_programs_that_can_be_loaded_anywhere() -> Result<()> {
+    assert_whole(
+        &switching_row("go-switching-stripped-pie", &STRIPPED_PIE),
+        Some(&switching_row("go-switching-pie", &PIE)),
+    )
+}
+
+/// A call of C runs on the thread's own stack, and one back on the goroutine's again.
+fn cgo_knowledge(names: &[&str]) -> Option<String> {
+    let count = |wanted: &str| names.iter().filter(|name| **name == wanted).count();
+    let is_deep = names.first() == Some(&"tg_c_spin") && count("tg_c_deep") > 0;
+    if is_deep && count("tg_c_deep") != 11 {
+        return Some(format!("{} recursions in C", count("tg_c_deep")));
+    }
+    let below = |inside: &str, outside: &[&str]| {
+        let missing = outside.iter().find(|outside| count(outside) == 0);
+        missing.filter(|_| count(inside) > 0).map(|missing| format!("{inside} is not below {missing}"))
+    };
+    below("tg_c_deep", &["main.tgToC", "main.main", "runtime.goexit"]).or_else(|| {
+        below("main.tgBack", &["tg_c_calling", "main.tgToCAndBack", "main.main", "runtime.goexit"])
+    })
+}
+
+fn cgo_row<'a>(name: &'a str, compiler: &'a [&'a str]) -> Row<'a> {
+    Row {
+        name,
+        compiler,
         source: "stacks_cgo.go",
         arguments: &[],
         knowledge: &cgo_knowledge,
         roots: &GO_ROOTS,
-        places: &["tg_c_spin", "main.tgBack", "main.tgInGo"],
-    };
-    let scratch = Scratch::new()?;
-    let subject = Subject::start(&scratch, &row.built()?, "tg-cgo", row.arguments)?;
-    let seen = Observation::of(&scratch, &subject, 499, "4s")?;
-    seen.assert_count();
-    row.assert_places(&seen.profile);
-    let (on_one, _) = on_one_stack(&seen.profile);
-    row.expectation().assert_all("cgo, in Go", &on_one);
-    let mut in_c = seen.profile.clone();
-    in_c.samples.retain(|sample| sample.frames.first().is_some_and(|leaf| leaf.function == "tg_c_spin"));
-    let is_c = |name: &str| name.starts_with("tg_c_") || name.starts_with("_cgo_");
-    row.expectation().assert_all_up_to_library("cgo, in C", is_c, &in_c);
-    let switched = in_c
-        .count(|sample| sample.frames.iter().any(|frame| frame.function.starts_with("runtime.asmcgocall")));
-    assert!(
-        switched * 1000 >= in_c.total() * 995,
-        "{switched} of {} stacks in C go to the change",
-        in_c.total()
-    );
-    Ok(())
+        places: &["tg_c_spin", "main.tgBack", "main.tgInGo", "tg_c_calling"],
+    }
+}
+
+#[test]
+fn of_calls_of_c_and_of_calls_back() -> Result<()> {
+    assert_whole(&cgo_row("cgo", &["go", "build"]), None)
+}
+
+#[test]
+fn of_calls_of_c_in_programs_that_can_be_loaded_anywhere() -> Result<()> {
+    assert_whole(&cgo_row("cgo-pie", &PIE), None)
 }

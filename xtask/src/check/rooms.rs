@@ -4,17 +4,18 @@ use crate::metadata::Graph;
 use std::collections::BTreeSet;
 
 /// Each crate, and the crates of the workspace it may use.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("telegen-model", &[]),
+    ("telegen-gotable", &[]),
     ("telegen-rules", &["telegen-model"]),
     ("telegen-select", &["telegen-model", "telegen-rules"]),
     ("telegen-process", &["telegen-model"]),
     // Its tests ask a server; the server's own arrow below says that it knows of no client.
     ("telegen-k8s", &["telegen-model", "telegen-test-kubernetes"]),
     ("telegen-bpf", &["telegen-model"]),
-    ("telegen-symbolize", &["telegen-model", "telegen-process"]),
+    ("telegen-symbolize", &["telegen-gotable", "telegen-model", "telegen-process"]),
     ("telegen-debuginfod", &["telegen-model", "telegen-symbolize"]),
-    ("telegen-unwind", &["telegen-model"]),
+    ("telegen-unwind", &["telegen-gotable", "telegen-model"]),
     ("telegen-config", &["telegen-model"]),
     ("telegen-collect", &["telegen-model", "telegen-process", "telegen-symbolize"]),
     ("telegen-export", &["telegen-model"]),

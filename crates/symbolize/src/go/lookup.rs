@@ -1,9 +1,5 @@
 //! A lookup in the table.
 
-use super::function::Function;
-use super::header::Version;
-use super::module_data::ModuleData;
-use super::values::{NONE, values};
 use super::{GoTable, JUMP_EFFORT, MAX_PAGES, reader};
 use crate::Error;
 use crate::dwarf::{DebugFrame, Effort, Map, Named, PagedReader, Pages};
@@ -11,6 +7,7 @@ use crate::elf::Elf;
 use gimli::{Reader, Result};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use telegen_gotable::{Function, ModuleData, NONE, Version, values};
 
 /// Functions inlined into each other at one place.
 const MAX_INLINED: usize = 64;
@@ -20,7 +17,7 @@ const MAX_NAME_BYTES: u64 = 8192;
 const MAX_TRIED: u32 = 1 << 14;
 const SAMPLES: usize = 8;
 /// Where in `moduledata` the address of those lists has been, and may be with some words more.
-const INLINE_TREES: std::ops::Range<usize> = 36..super::module_data::WORDS;
+const INLINE_TREES: std::ops::Range<usize> = 36..ModuleData::WORDS;
 
 pub(super) struct Lookup<'a> {
     table: &'a GoTable,

@@ -1,27 +1,17 @@
-//! Go's own table of functions, files and lines, `gopclntab`: what the run time of a Go program makes its tracebacks
-//! from, and so in it however it was stripped.
+//! Names by Go's own table of functions, files and lines.
 //!
-//! It is tens of megabytes in a large program. Nothing of it is held: where its parts are is kept, functions are found
-//! by binary search in the file, and what belongs to one is read when it is wanted.
-//!
-//! The format is that of the Go sources: `runtime/symtab.go` (`pcHeader`, `moduledata`), `runtime/runtime2.go`
-//! (`_func`), `runtime/symtabinl.go` (`inlinedCall`) and `cmd/link/internal/ld/pcln.go`. It changed with Go 1.16, 1.18
-//! and 1.20; older ones are not read.
+//! Nothing of it is held: where its parts are is kept, functions are found by binary search in the file, and what belongs to
+//! one is read when it is wanted.
 
-mod find;
-mod function;
-mod header;
 mod lookup;
-mod module_data;
-mod relocations;
-mod values;
 
 use crate::Error;
 use crate::dwarf::{Bytes, DebugFrame, Effort, Limits, PagedReader, Pages, Section};
-use crate::elf::{Elf, run_time_endian};
-use header::{Header, Version};
+use crate::elf::{Elf, read_up_to, run_time_endian};
 use lookup::Lookup;
+use std::io;
 use std::rc::Rc;
+use telegen_gotable::{Header, Image, Segment, Table};
 
 /// Pages of a file that are held while it is read: 1 MiB.
 const MAX_PAGES: usize = 64;
@@ -46,16 +36,10 @@ impl GoTable {
     /// Finds the table of a file; `None` if it is no Go program's.
     pub(crate) fn find(elf: &Elf<'_>, limits: Limits) -> Result<Option<Self>, Error> {
         let effort = Rc::new(Effort::new(limits.effort));
-        let Some((offset, length, header)) = find::header(elf)? else { return Ok(None) };
-        let address = elf.address_of_data(offset).ok_or(Error::GoTable("it is in no segment"))?;
-        let mut table = Self { offset, length, header, text: header.text, inline_trees: None };
-        let module = module_data::find(elf, address, &header)?;
-        if let Some(module) = &module {
-            table.text = module.text;
-        }
-        if table.text == 0 && header.version != Version::Go116 {
-            return Err(Error::GoTable("where its functions begin is not known"));
-        }
+        let Some(Table { offset, length, header, text, module }) = Table::find(elf)? else {
+            return Ok(None);
+        };
+        let mut table = Self { offset, length, header, text, inline_trees: None };
         let lookup = Lookup::new(&table, elf, &effort)?;
         table.inline_trees = match &module {
             // A damaged list costs the inlined calls only.
@@ -96,4 +80,54 @@ fn reader(elf: &Elf<'_>, pages: &Rc<Pages>, offset: u64, length: u64, effort: &R
         endian: run_time_endian(elf.endian),
         effort: effort.clone(),
     })
+}
+
+impl Image for Elf<'_> {
+    fn endian(&self) -> object::Endianness {
+        self.endian
+    }
+
+    fn is_64(&self) -> bool {
+        self.is_64
+    }
+
+    fn segments(&self) -> Vec<Segment> {
+        let segment = |segment: &crate::Segment| Segment {
+            address: segment.address,
+            offset: segment.offset,
+            file_bytes: segment.file_bytes,
+            executable: segment.executable,
+        };
+        self.segments.iter().map(segment).collect()
+    }
+
+    fn section(&self, name: &str) -> Option<(u64, u64)> {
+        self.section(name).map(|section| (section.offset, section.bytes))
+    }
+
+    fn has_sections(&self) -> bool {
+        !self.sections.is_empty()
+    }
+
+    fn dynamic(&self) -> Option<(u64, u64)> {
+        self.dynamic
+    }
+
+    fn read_up_to(&self, offset: u64, most: usize) -> io::Result<Vec<u8>> {
+        read_up_to(self.file, offset, most).map_err(|error| match error {
+            Error::Io(error) => error,
+            error => io::Error::other(error),
+        })
+    }
+}
+
+impl From<telegen_gotable::Error> for Error {
+    fn from(error: telegen_gotable::Error) -> Self {
+        match error {
+            telegen_gotable::Error::Io(error) => Self::Io(error),
+            telegen_gotable::Error::Damaged(what) => Self::Damaged(what),
+            telegen_gotable::Error::Table(what) => Self::GoTable(what),
+            _ => Self::GoTable("it cannot be read"),
+        }
+    }
 }

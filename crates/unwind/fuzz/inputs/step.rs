@@ -10,6 +10,10 @@ pub(crate) struct Input<'a> {
     pub(crate) sp: u64,
     pub(crate) fp: Option<u64>,
     pub(crate) other: Option<u64>,
+    /// How often the walk has gone on on another stack.
+    pub(crate) switches: u8,
+    /// Where the thread's local storage ends.
+    pub(crate) thread: u64,
     /// Memory, which repeats.
     pub(crate) words: Vec<u64>,
     /// Whole blocks, and a part of one.
@@ -34,9 +38,10 @@ impl<'a> Input<'a> {
         };
         let [pc, sp, fp, other] = [(); 4].map(|()| u64::from_le_bytes(take(&mut bytes)));
         let [known, words]: [u8; 2] = take(&mut bytes);
-        let words = (0..words % 32).map(|_| u64::from_le_bytes(take(&mut bytes))).collect();
+        let words: Vec<u64> = (0..words % 32).map(|_| u64::from_le_bytes(take(&mut bytes))).collect();
+        let thread = words.first().copied().unwrap_or_default();
         let [fp, other] = [(fp, 1), (other, 2)].map(|(value, bit)| (known & bit != 0).then_some(value));
-        Self { position, rule, pc, sp, fp, other, words, table: bytes }
+        Self { position, rule, pc, sp, fp, other, switches: known >> 2, thread, words, table: bytes }
     }
 
     /// The word at an address, if it can be read.

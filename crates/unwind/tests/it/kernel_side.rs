@@ -11,6 +11,7 @@ unsafe extern "C" {
         rule: *const RawRule,
         state: *mut u64,
         other: *const u64,
+        thread: u64,
         read: unsafe extern "C" fn(*mut c_void, u64, *mut u64) -> c_int,
         context: *mut c_void,
     ) -> c_int;
@@ -60,10 +61,33 @@ pub(crate) fn step(
     rule: &RawRule,
     registers: Registers,
     other: Option<u64>,
-    mut memory: Memory<'_>,
+    memory: Memory<'_>,
 ) -> (Step, Registers) {
+    let before = State { registers, switches: 0, exact: 0 };
+    let (outcome, after) = step_in(rule, before, other, 0, memory);
+    (outcome, after.registers)
+}
+
+/// What a step starts from and leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct State {
+    pub(crate) registers: Registers,
+    /// How often it has gone on on another stack.
+    pub(crate) switches: u8,
+    /// `enum tg_exact`, of what it leads to.
+    pub(crate) exact: u8,
+}
+
+/// The same in a thread whose local storage ends somewhere.
+pub(crate) fn step_in(
+    rule: &RawRule,
+    before: State,
+    other: Option<u64>,
+    thread: u64,
+    mut memory: Memory<'_>,
+) -> (Step, State) {
     unsafe extern "C" fn read(context: *mut c_void, address: u64, word: *mut u64) -> c_int {
-        // SAFETY: the context is the pointer to the memory that `step` has handed over, and `word` one on its stack.
+        // SAFETY: the context is the pointer to the memory that `step_in` has handed over, and `word` one on its stack.
         let (memory, word) = unsafe { (*context.cast::<Memory<'_>>(), &mut *word) };
         match memory(address) {
             Some(value) => {
@@ -73,12 +97,12 @@ pub(crate) fn step(
             None => -1,
         }
     }
-    let mut state =
-        [registers.pc, registers.sp, registers.fp.unwrap_or(0), u64::from(registers.fp.is_some())];
+    let Registers { pc, sp, fp } = before.registers;
+    let mut state = [pc, sp, fp.unwrap_or(0), u64::from(fp.is_some()), before.switches.into(), 0];
     let other = other.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let context = std::ptr::from_mut(&mut memory).cast();
     // SAFETY: all pointers live until the call returns; it keeps none.
-    let outcome = unsafe { tg_native_step(rule, state.as_mut_ptr(), other, read, context) };
+    let outcome = unsafe { tg_native_step(rule, state.as_mut_ptr(), other, thread, read, context) };
     let outcome = match outcome {
         0 => Step::Done,
         1 => Step::Outermost,
@@ -89,5 +113,6 @@ pub(crate) fn step(
         other => panic!("no such outcome: {other}"),
     };
     let fp = (state[3] != 0).then_some(state[2]);
-    (outcome, Registers { pc: state[0], sp: state[1], fp })
+    let registers = Registers { pc: state[0], sp: state[1], fp };
+    (outcome, State { registers, switches: state[4] as u8, exact: state[5] as u8 })
 }

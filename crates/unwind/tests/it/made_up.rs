@@ -1,6 +1,6 @@
 //! Steps whose outcome is known, and hostile ones.
 
-use crate::kernel_side::{Registers, Step, step};
+use crate::kernel_side::{Registers, State, Step, step, step_in};
 use proptest::prelude::*;
 use telegen_unwind::{Cfa, RawRule, ReturnAddress, Rule, SavedRegister};
 
@@ -67,6 +67,8 @@ fn below_a_signal_handler_all_registers_are_the_interrupted_ones() {
     assert_eq!(caller, Registers { pc: 0x3333, sp: 0x2222_0000, fp: Some(0x1111_0000) });
 }
 
+/// `TG_MAX_SWITCHES` of `c/unwind_table.h`.
+const MOST_SWITCHES: u8 = 64;
 /// `TG_RULE_RETURN_IN_REGISTER` of `c/unwind_table.h`.
 const RETURN_IN_REGISTER: u8 = 7;
 
@@ -78,16 +80,18 @@ proptest! {
         bytes in any::<[u8; 4]>(),
         offsets in any::<(i32, i16, i16, i16)>(),
         pc in any::<u64>(), sp in any::<u64>(), fp in any::<Option<u64>>(), other in any::<Option<u64>>(),
-        word in any::<Option<u64>>(),
+        word in any::<Option<u64>>(), thread in any::<u64>(), switches in any::<u8>(),
     ) {
         let rule = RawRule {
-            kind: bytes[0] % 8, register: bytes[1] % 18, frame_pointer: bytes[2] % 5, return_address: bytes[3],
+            kind: bytes[0] % 13, register: bytes[1] % 18, frame_pointer: bytes[2] % 5, return_address: bytes[3],
             cfa_offset: offsets.0, cfa_added: offsets.1, frame_pointer_offset: offsets.2, return_address_offset: offsets.3,
             unused: 0,
         };
-        let before = Registers { pc, sp, fp };
-        let (outcome, after) = step(&rule, before, other, &|_| word);
-        if outcome == Step::Done {
+        let before = State { registers: Registers { pc, sp, fp }, switches, exact: 0 };
+        let (outcome, State { registers: after, switches: switched, .. }) = step_in(&rule, before, other, thread, &|_| word);
+        if outcome == Step::Done && switched != switches {
+            prop_assert!(u16::from(switched) == u16::from(switches) + 1 && switched <= MOST_SWITCHES);
+        } else if outcome == Step::Done {
             // What returns by a register has left nothing on the stack; that is followed in the interrupted frame only.
             let by_register = rule.kind == RETURN_IN_REGISTER && after.sp == sp && other == Some(after.pc);
             prop_assert!(after.sp > sp || by_register || rule.kind == RawRule::from(Rule::Signal).kind);

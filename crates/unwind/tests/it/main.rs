@@ -5,9 +5,14 @@ mod agreement;
 mod arm_step;
 mod code_patterns;
 mod corpus;
+mod go;
+mod go_code;
+mod go_program;
+mod go_structures;
 mod kernel_side;
 mod machine_code;
 mod made_up;
+mod other_stacks;
 mod registry;
 #[cfg(target_arch = "x86_64")]
 mod stopped;

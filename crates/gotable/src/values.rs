@@ -3,22 +3,56 @@
 use gimli::{Reader, Result};
 
 /// What instructions have of which a table says nothing.
-pub(super) const NONE: i32 = -1;
+pub const NONE: i32 = -1;
+
+/// The numbers of a table, each with where it ends to be valid.
+#[derive(Debug)]
+pub struct Runs<R> {
+    table: R,
+    quantum: u64,
+    end: u64,
+    value: i32,
+    is_first: bool,
+}
+
+impl<R: Reader> Runs<R> {
+    /// The reader stands where the table begins; distances between instructions are multiples of `quantum`.
+    pub fn new(table: R, quantum: u8) -> Self {
+        Self { table, quantum: quantum.into(), end: 0, value: NONE, is_first: true }
+    }
+
+    /// The next number, and how far from where the function begins the first instruction is for which it is not valid any
+    /// more; `None` at the end of the table.
+    ///
+    /// # Errors
+    ///
+    /// If the table ends too soon.
+    pub fn next_run(&mut self) -> Result<Option<(u64, i32)>> {
+        let change = self.table.read_uleb128()? as u32;
+        if change == 0 && !self.is_first {
+            return Ok(None);
+        }
+        self.is_first = false;
+        // Zigzag: the lowest bit is the sign.
+        self.value = self.value.wrapping_add((change >> 1) as i32 ^ -((change & 1) as i32));
+        let length = self.table.read_uleb128()?.saturating_mul(self.quantum);
+        self.end = self.end.saturating_add(length);
+        Ok(Some((self.end, self.value)))
+    }
+}
 
 /// The numbers of some instructions, by their ascending distances from where the function begins. The reader stands
 /// where the table begins.
-pub(super) fn values(mut table: impl Reader, quantum: u8, wanted: &[u32]) -> Result<Vec<i32>> {
+///
+/// # Errors
+///
+/// If the table ends too soon.
+pub fn values(table: impl Reader, quantum: u8, wanted: &[u32]) -> Result<Vec<i32>> {
     let mut values = Vec::with_capacity(wanted.len());
-    let (mut end, mut value, mut is_first) = (0u64, NONE, true);
-    while values.len() < wanted.len() {
-        let change = table.read_uleb128()? as u32;
-        if change == 0 && !is_first {
-            break;
-        }
-        is_first = false;
-        // Zigzag: the lowest bit is the sign.
-        value = value.wrapping_add((change >> 1) as i32 ^ -((change & 1) as i32));
-        end = end.saturating_add(table.read_uleb128()?.saturating_mul(quantum.into()));
+    let mut runs = Runs::new(table, quantum);
+    while values.len() < wanted.len()
+        && let Some((end, value)) = runs.next_run()?
+    {
         while let Some(&next) = wanted.get(values.len())
             && u64::from(next) < end
         {

@@ -1,43 +1,53 @@
 //! The first bytes of the table.
 
-use crate::elf;
+use crate::image::word as number;
 use object::{Endian as _, Endianness};
 
 /// Functions of one program: fifty times as many as the largest have.
 const MAX_FUNCTIONS: u64 = 16 << 20;
 /// Bytes of the longest header.
-pub(super) const MAX_HEADER_BYTES: usize = 8 + 8 * 8;
+pub(crate) const MAX_HEADER_BYTES: usize = 8 + 8 * 8;
 
 /// The layout of a table, by the first release of Go that wrote it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Version {
+pub enum Version {
+    /// Go 1.16 and 1.17.
     Go116,
+    /// Go 1.18 and 1.19.
     Go118,
+    /// Go 1.20 and later.
     Go120,
 }
 
 /// `pcHeader`: where the parts of the table are, from its beginning.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Header {
-    pub(super) version: Version,
+pub struct Header {
+    /// Which layout it has.
+    pub version: Version,
     /// What distances between instructions are multiples of.
-    pub(super) quantum: u8,
+    pub quantum: u8,
     /// Bytes of an address.
-    pub(super) pointer: u8,
-    pub(super) functions: u32,
+    pub pointer: u8,
+    /// How many functions there are.
+    pub functions: u32,
     /// The address that functions are counted from; 0 if it is not written here, or to be put here when the program is
     /// loaded.
-    pub(super) text: u64,
-    pub(super) names: u64,
-    pub(super) units: u64,
-    pub(super) files: u64,
-    pub(super) values: u64,
-    pub(super) table: u64,
+    pub text: u64,
+    /// Where the names begin.
+    pub names: u64,
+    /// Where the lists of files of each package begin.
+    pub units: u64,
+    /// Where the paths of files begin.
+    pub files: u64,
+    /// Where the tables of values begin.
+    pub values: u64,
+    /// Where the list of functions begins, and the entries that it leads to.
+    pub table: u64,
 }
 
 impl Header {
     /// Reads the header that `bytes` begin with, of a table of no more than `length` bytes; `None` if it is none.
-    pub(super) fn read(bytes: &[u8], length: u64, endian: Endianness, is_64: bool) -> Option<Self> {
+    pub(crate) fn read(bytes: &[u8], length: u64, endian: Endianness, is_64: bool) -> Option<Self> {
         let magic = endian.read_u32(bytes.get(..4)?.try_into().ok()?);
         let version = match magic {
             0xffff_fffa => Version::Go116,
@@ -51,7 +61,7 @@ impl Header {
         }
         let word = |at: usize| {
             let at = 8 + at * usize::from(pointer);
-            elf::word(bytes.get(at..at + usize::from(pointer))?, endian)
+            number(bytes.get(at..at + usize::from(pointer))?, endian)
         };
         let (text, parts) = if version == Version::Go116 { (0, 2) } else { (word(2)?, 3) };
         let functions = word(0).filter(|&functions| functions <= MAX_FUNCTIONS)?;
@@ -73,11 +83,12 @@ impl Header {
     }
 
     /// Bytes of an entry of the list of functions, but for the last one, which is the first half of one.
-    pub(super) fn entry_bytes(&self) -> u64 {
+    pub fn entry_bytes(&self) -> u64 {
         2 * self.half_entry_bytes()
     }
 
-    pub(super) fn half_entry_bytes(&self) -> u64 {
+    /// Bytes of a half of an entry.
+    pub fn half_entry_bytes(&self) -> u64 {
         if self.version == Version::Go116 { self.pointer.into() } else { 4 }
     }
 }

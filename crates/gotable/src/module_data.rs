@@ -1,12 +1,11 @@
 //! `moduledata`: what the run time knows of the program by, and the only place where some of it is written.
 
-use super::header::Header;
-use super::relocations;
-use crate::Error;
-use crate::elf::{Elf, Segment, read_up_to, word};
+use crate::header::Header;
+use crate::image::word;
+use crate::{Error, Image, Segment, relocations};
 
 /// Words of it that are looked at. It has been growing, from 71 words in Go 1.16.
-pub(super) const WORDS: usize = 56;
+const WORDS: usize = 56;
 /// Where in it the address of the program's functions stands: the same in all versions.
 const TEXT: usize = 22;
 /// Places that may be it which are looked at.
@@ -15,27 +14,36 @@ const MAX_CANDIDATES: usize = 16;
 const MAX_SEARCHED_BYTES: u64 = 128 << 20;
 const CHUNK_BYTES: usize = 256 << 10;
 
+/// What is read of it.
 #[derive(Clone, Debug)]
-pub(super) struct ModuleData {
-    pub(super) words: Vec<u64>,
-    pub(super) text: u64,
+pub struct ModuleData {
+    /// Its first words, as they are when the program is loaded where it is linked to stand.
+    pub words: Vec<u64>,
+    /// The address that functions are counted from.
+    pub text: u64,
+}
+
+impl ModuleData {
+    /// How many of its words are read.
+    pub const WORDS: usize = WORDS;
 }
 
 /// Finds it by the address of the table, which it begins with.
-pub(super) fn find(elf: &Elf<'_>, table: u64, header: &Header) -> Result<Option<ModuleData>, Error> {
+pub(crate) fn find(image: &impl Image, table: u64, header: &Header) -> Result<Option<ModuleData>, Error> {
     let mut places = Vec::new();
-    relocations::for_each(elf, |place, value| {
+    relocations::for_each(image, |place, value| {
         if value == table && places.len() < MAX_CANDIDATES {
             places.push(place);
         }
     })?;
     if places.is_empty() {
-        for segment in elf.segments.iter().filter(|segment| !segment.executable) {
-            search(elf, segment, table, header.pointer.into(), &mut places)?;
+        for segment in image.segments().iter().filter(|segment| !segment.executable) {
+            search(image, segment, table, header.pointer.into(), &mut places)?;
         }
     }
-    let mut modules = places.iter().map(|&place| (place, words(elf, place, header.pointer.into()))).collect();
-    relocate(elf, &mut modules, header.pointer.into())?;
+    let mut modules =
+        places.iter().map(|&place| (place, words(image, place, header.pointer.into()))).collect();
+    relocate(image, &mut modules, header.pointer.into())?;
     let module = modules.into_iter().map(|(_, words)| words).find(|words| is_of(words, table, header));
     Ok(module.map(|words| ModuleData { text: words[TEXT], words }))
 }
@@ -56,7 +64,7 @@ fn is_of(words: &[u64], table: u64, header: &Header) -> bool {
 
 /// Looks for the address of the table.
 fn search(
-    elf: &Elf<'_>,
+    image: &impl Image,
     segment: &Segment,
     table: u64,
     pointer: usize,
@@ -66,9 +74,9 @@ fn search(
     let bytes = segment.file_bytes.min(MAX_SEARCHED_BYTES);
     while done < bytes && places.len() < MAX_CANDIDATES {
         let wanted = (bytes - done).min(CHUNK_BYTES as u64) as usize;
-        let chunk = read_up_to(elf.file, segment.offset.saturating_add(done), wanted)?;
+        let chunk = image.read_up_to(segment.offset.saturating_add(done), wanted)?;
         for (at, word_bytes) in chunk.chunks_exact(pointer).enumerate() {
-            if word(word_bytes, elf.endian) == Some(table) && places.len() < MAX_CANDIDATES {
+            if word(word_bytes, image.endian()) == Some(table) && places.len() < MAX_CANDIDATES {
                 places.push(segment.address.wrapping_add(done + (at * pointer) as u64));
             }
         }
@@ -81,18 +89,18 @@ fn search(
 }
 
 /// The words at an address as they stand in the file.
-fn words(elf: &Elf<'_>, address: u64, pointer: usize) -> Vec<u64> {
-    let bytes = elf.offset(address).and_then(|offset| read_up_to(elf.file, offset, WORDS * pointer).ok());
+fn words(image: &impl Image, address: u64, pointer: usize) -> Vec<u64> {
+    let bytes = image.offset_of(address).and_then(|offset| image.read_up_to(offset, WORDS * pointer).ok());
     let bytes = bytes.unwrap_or_default();
-    bytes.chunks_exact(pointer).filter_map(|bytes| word(bytes, elf.endian)).collect()
+    bytes.chunks_exact(pointer).filter_map(|bytes| word(bytes, image.endian())).collect()
 }
 
 /// Puts in what is put in when the program is loaded.
-fn relocate(elf: &Elf<'_>, modules: &mut Vec<(u64, Vec<u64>)>, pointer: u64) -> Result<(), Error> {
+fn relocate(image: &impl Image, modules: &mut Vec<(u64, Vec<u64>)>, pointer: u64) -> Result<(), Error> {
     if modules.is_empty() {
         return Ok(());
     }
-    relocations::for_each(elf, |place, value| {
+    relocations::for_each(image, |place, value| {
         for (start, words) in &mut *modules {
             let at = place.wrapping_sub(*start) / pointer;
             if let Some(word) = usize::try_from(at).ok().and_then(|at| words.get_mut(at)) {
