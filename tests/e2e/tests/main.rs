@@ -47,6 +47,7 @@ mod kubernetes_permissions;
 mod kubernetes_selection;
 mod kubernetes_unknown;
 mod labels;
+mod large_binaries;
 mod lifecycle;
 mod manual;
 mod many_containers;
