@@ -13,6 +13,10 @@ pub(crate) struct UnwindMetrics {
     rows: Gauge,
     images: Gauge,
     missing: Family<Missing, Counter>,
+    found_functions: Counter,
+    found_rows: Counter,
+    undescribed_bytes: Counter,
+    known_bytes: Counter,
 }
 
 /// The unwinder's figures as they stand.
@@ -30,6 +34,14 @@ pub(crate) struct UnwindState {
     pub(crate) refused: u64,
     /// Lists of mappings for which there was no room.
     pub(crate) images_refused: u64,
+    /// Functions that call frame information does not describe, and something else does.
+    pub(crate) found_functions: u64,
+    /// Their rows.
+    pub(crate) found_rows: u64,
+    /// Bytes of code that call frame information does not describe.
+    pub(crate) undescribed_bytes: u64,
+    /// Those of them that have a rule nevertheless.
+    pub(crate) known_bytes: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -51,6 +63,26 @@ impl UnwindMetrics {
             "What is unwound by frame pointers alone, by reason: a binary without call frame information, no room for its table, no room for a process's mappings",
             self.missing.clone(),
         );
+        for (name, help, counter) in [
+            (
+                "unwind_inferred_functions",
+                "Functions without call frame information whose frames the code itself, or a table of its language, tells",
+                &self.found_functions,
+            ),
+            ("unwind_inferred_rows", "Rows of these functions", &self.found_rows),
+            (
+                "unwind_undescribed_bytes",
+                "Bytes of code, padding among them, that call frame information does not describe",
+                &self.undescribed_bytes,
+            ),
+            (
+                "unwind_inferred_bytes",
+                "Bytes of such code that can be unwound nevertheless",
+                &self.known_bytes,
+            ),
+        ] {
+            profiler.register(name, help, counter.clone());
+        }
         self.set(UnwindState::default());
     }
 
@@ -64,6 +96,14 @@ impl UnwindMetrics {
             ("no_room_for_mappings", state.images_refused),
         ] {
             let counter = self.missing.get_or_create(&Missing { reason });
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
+        for (counter, count) in [
+            (&self.found_functions, state.found_functions),
+            (&self.found_rows, state.found_rows),
+            (&self.undescribed_bytes, state.undescribed_bytes),
+            (&self.known_bytes, state.known_bytes),
+        ] {
             counter.inc_by(count.saturating_sub(counter.get()));
         }
     }

@@ -237,12 +237,19 @@ fn constant_bytes<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>, address: u64, bytes: usi
     elf.data().read_bytes_at(at, bytes).ok().map(<[u8]>::to_vec)
 }
 
-/// Where functions begin, as symbols tell. Parts of functions that stand apart from them are none.
+/// Symbols whose names are read. Of more, those that only their own file refers to are left out: some are no functions, but parts that
+/// stand apart from them, which only their names tell.
+const MAX_NAMED_SYMBOLS: usize = 16 << 10;
+
+/// Where functions begin, as symbols tell.
 fn functions<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>) -> Vec<u64> {
-    let symbols = elf.dynamic_symbols().take(MAX_SYMBOLS).chain(elf.symbols().take(MAX_SYMBOLS));
+    let are_named = elf.elf_symbol_table().len() <= MAX_NAMED_SYMBOLS;
     let is_part = |name: &[u8]| name.ends_with(b".cold") || name.windows(6).any(|part| part == b".cold.");
+    let symbols = elf.dynamic_symbols().take(MAX_SYMBOLS).chain(elf.symbols().take(MAX_SYMBOLS));
     let functions = symbols.filter(|symbol| {
-        symbol.kind() == SymbolKind::Text && !symbol.is_undefined() && !symbol.name_bytes().is_ok_and(is_part)
+        let is_function = symbol.kind() == SymbolKind::Text && !symbol.is_undefined();
+        is_function
+            && (symbol.is_global() || are_named && symbol.name_bytes().is_ok_and(|name| !is_part(name)))
     });
     functions.map(|symbol| symbol.address()).chain([elf.entry()]).collect()
 }

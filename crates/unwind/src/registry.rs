@@ -87,6 +87,14 @@ pub struct TableFigures {
     pub refused: u64,
     /// Different rules.
     pub rules: usize,
+    /// Functions that call frame information does not describe, of all tables that were made, …
+    pub found_functions: u64,
+    /// … their rows, …
+    pub found_rows: u64,
+    /// … the bytes of all such code, padding among them, …
+    pub undescribed_bytes: u64,
+    /// … and of those that have a rule.
+    pub known_bytes: u64,
 }
 
 /// All tables and who uses them; the one thread that owns it also owns the kernel side's maps.
@@ -201,6 +209,12 @@ impl<S: Copy, H> Registry<S, H> {
         }
         let made = made.filter(|binary| binary.compiled.table.blocks() > 0);
         self.figures.without += u64::from(made.is_none());
+        if let Some(Binary { compiled, .. }) = &made {
+            self.figures.found_functions += compiled.found.functions;
+            self.figures.found_rows += compiled.found.rows;
+            self.figures.undescribed_bytes += compiled.found.undescribed_bytes;
+            self.figures.known_bytes += compiled.found.known_bytes;
+        }
         let state = made.map_or(State::None, |binary| self.install(binary, kernel));
         let Some(entry) = self.binaries.get_mut(id) else { return };
         entry.state = state;

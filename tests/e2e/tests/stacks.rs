@@ -73,7 +73,7 @@ fn knowledge(names: &[&str]) -> Option<String> {
     is_short.then(|| format!("{recursions} recursions"))
 }
 
-fn assert_stacks(name: &str, compiler: &[&str], extent: Extent) -> Result<()> {
+fn assert_whole(name: &str, compiler: &[&str]) -> Result<()> {
     let built = build_with(&format!("stacks-{name}"), compiler, "stacks.c")?;
     let scratch = Scratch::new()?;
     let subject = Subject::start(&scratch, &built, &format!("tg-{name}"), &[])?;
@@ -81,35 +81,15 @@ fn assert_stacks(name: &str, compiler: &[&str], extent: Extent) -> Result<()> {
     seen.assert_count();
     let profile = &seen.profile;
     for end in ENDS {
-        // Where a leaf of the library is all that is known, its caller is not.
-        if extent == Extent::UpToLibrary && end == "tg_copying" {
-            continue;
-        }
         assert!(profile.count_with(end) * 100 > profile.total(), "{name}: hardly anything in {end}");
     }
     let whole = WholeStacks::new(PossibleCalls::new(Path::new("/")), &knowledge);
-    match extent {
-        Extent::Whole => whole.assert_all(name, profile),
-        Extent::UpToLibrary => whole.assert_all_up_to_library(name, is_own, profile),
-    }
+    whole.assert_all(name, profile);
     Ok(())
-}
-
-/// How far up stacks go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Extent {
-    /// To where their thread began.
-    Whole,
-    /// To the first function of a library that nothing describes the frames of.
-    UpToLibrary,
 }
 
 fn is_own(name: &str) -> bool {
     name == "main" || name.starts_with("tg_")
-}
-
-fn assert_whole(name: &str, compiler: &[&str]) -> Result<()> {
-    assert_stacks(name, compiler, Extent::Whole)
 }
 
 const OPTIONS: [&str; 4] = ["-g", "-pthread", "-fomit-frame-pointer", "-Wl,--build-id"];
@@ -156,13 +136,11 @@ fn of_programs_that_cannot_be_moved() -> Result<()> {
     assert_whole("no-pie", &[&["gcc", "-O2", "-no-pie", GLIBC][..], &OPTIONS].concat())
 }
 
-/// This C library has neither call frame information nor frame pointers.
+/// This C library has neither call frame information nor frame pointers: its code itself tells what its frames are.
 #[test]
-fn of_musl_up_to_the_library() -> Result<()> {
-    let dynamic = [&["musl-gcc", "-O2"][..], &OPTIONS].concat();
-    assert_stacks("musl", &dynamic, Extent::UpToLibrary)?;
-    let linked = [&["musl-gcc", "-O2", "-static"][..], &OPTIONS].concat();
-    assert_stacks("musl-static", &linked, Extent::UpToLibrary)
+fn of_musl() -> Result<()> {
+    assert_whole("musl", &[&["musl-gcc", "-O2"][..], &OPTIONS].concat())?;
+    assert_whole("musl-static", &[&["musl-gcc", "-O2", "-static"][..], &OPTIONS].concat())
 }
 
 #[test]

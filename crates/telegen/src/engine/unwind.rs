@@ -25,7 +25,7 @@ pub(crate) enum Message {
     /// Images have mapped code, or are gone.
     Code(Vec<CodeChange>),
     /// A table has been made, or cannot be.
-    Made(FileId, Option<Binary>),
+    Made(FileId, Option<Box<Binary>>),
     /// Answered when no table is being made.
     Settle(SyncSender<()>),
     /// Tables that nobody uses are dropped.
@@ -44,6 +44,10 @@ pub(crate) struct UnwindFigures {
     refused: AtomicU64,
     images: AtomicUsize,
     images_refused: AtomicU64,
+    found_functions: AtomicU64,
+    found_rows: AtomicU64,
+    undescribed_bytes: AtomicU64,
+    known_bytes: AtomicU64,
 }
 
 impl UnwindFigures {
@@ -60,6 +64,10 @@ impl UnwindFigures {
             without: self.without.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
             images_refused: self.images_refused.load(Ordering::Relaxed),
+            found_functions: self.found_functions.load(Ordering::Relaxed),
+            found_rows: self.found_rows.load(Ordering::Relaxed),
+            undescribed_bytes: self.undescribed_bytes.load(Ordering::Relaxed),
+            known_bytes: self.known_bytes.load(Ordering::Relaxed),
         }
     }
 }
@@ -147,7 +155,7 @@ impl Owner {
                     Ok(Message::DropUnused) => self.registry.drop_unused(&mut self.kernel),
                     Ok(Message::Made(id, binary)) => {
                         self.under_way -= 1;
-                        self.registry.finish_job(&id, binary, &mut self.kernel);
+                        self.registry.finish_job(&id, binary.map(|made| *made), &mut self.kernel);
                     }
                     Err(TryRecvError::Empty) => break,
                     Ok(Message::Stop) | Err(TryRecvError::Disconnected) => return,
@@ -200,6 +208,10 @@ impl Owner {
         figures.refused.store(of_registry.refused, Ordering::Relaxed);
         figures.images.store(self.kernel.maps.images(), Ordering::Relaxed);
         figures.images_refused.store(self.kernel.refused, Ordering::Relaxed);
+        figures.found_functions.store(of_registry.found_functions, Ordering::Relaxed);
+        figures.found_rows.store(of_registry.found_rows, Ordering::Relaxed);
+        figures.undescribed_bytes.store(of_registry.undescribed_bytes, Ordering::Relaxed);
+        figures.known_bytes.store(of_registry.known_bytes, Ordering::Relaxed);
     }
 }
 
@@ -276,11 +288,12 @@ fn make_tables(jobs: &Receiver<Job>, made: &Sender<Message>) {
                     name,
                     functions = binary.compiled.functions,
                     rows = binary.compiled.table.rows(),
+                    inferred = binary.compiled.found.functions,
                     bytes = binary.compiled.table.bytes().len(),
                     damaged = binary.compiled.damaged,
                     "made an unwind table"
                 );
-                Some(binary)
+                Some(Box::new(binary))
             }
             Some(Err(error)) => {
                 tracing::debug!(name, %error, "no unwind table: frame pointers are followed");

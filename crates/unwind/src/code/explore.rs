@@ -57,7 +57,7 @@ impl Explorer<'_, '_> {
     fn follow(&mut self, path: &mut Path) -> Result<(), Stop> {
         while let Some(mut front) = path.next() {
             while let Some(next) = self.step(path, &mut front)? {
-                if !self.region.is_padding(front.at..next) {
+                if front.behind_call.is_some() && !self.region.is_padding(front.at..next) {
                     front.behind_call = None;
                 }
                 front.at = next;

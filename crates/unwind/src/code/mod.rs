@@ -9,17 +9,17 @@ mod explore;
 mod jump_table;
 mod path;
 mod region;
+mod rows;
 mod value;
 
-use crate::undescribed::MAX_PADDING;
-use crate::{FunctionRows, Rule, Undescribed};
+use crate::{FunctionRows, Undescribed};
 use effect::Effects;
 use explore::{Explorer, Read};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic};
 use path::Outcome;
-use region::{NOT_REACHED, Region, UNCERTAIN, mark};
+use region::{NOT_REACHED, Region, mark};
 use std::ops::Range;
 use value::State;
 
@@ -107,7 +107,7 @@ impl<'a> MachineCode<'a> {
         let symbols = self.symbols_in(&range).to_vec();
         let mut region = Region::new(range.start, &bytes, &symbols);
         follow(&mut region, self.read);
-        emit(&region, found);
+        rows::tell(&region, found);
     }
 }
 
@@ -272,50 +272,4 @@ fn behind_end(region: &Region<'_>, mut at: u64) -> u64 {
         }
     }
     at.max(start + 1)
-}
-
-/// Tells of what has got rules.
-fn emit(region: &Region<'_>, found: &mut dyn FnMut(FunctionRows<'_>)) {
-    let end_of_region = region.range().end;
-    let mut rows: Vec<(u64, Rule)> = Vec::new();
-    let mut start = region.next_reached(region.start);
-    while start < end_of_region {
-        rows.clear();
-        let mut at = start;
-        let mut end = start;
-        while at < end_of_region {
-            let number = region.rule(at);
-            if number == NOT_REACHED {
-                if region.has(at, mark::INSIDE) {
-                    at += 1;
-                    end = at;
-                    continue;
-                }
-                let next = region.next_reached(at);
-                // A short gap would be taken for padding.
-                if next - at > MAX_PADDING || region.is_padding(at..next) {
-                    break;
-                }
-                rows.push((at, Rule::Unknown));
-                (at, end) = (next, next);
-                continue;
-            }
-            if at != start && region.has(at, mark::START) {
-                break;
-            }
-            let rule = if number == UNCERTAIN { Rule::Unknown } else { region.rule_of(number) };
-            if rows.last().is_none_or(|last| last.1 != rule) {
-                rows.push((at, rule));
-            }
-            at += 1;
-            end = at;
-        }
-        if region.has(end, mark::SIGNAL_RETURN) {
-            // No call returns there: the byte before must tell.
-            rows.pop_if(|last| last.0 == end - 1);
-            rows.push((end - 1, Rule::Unknown));
-        }
-        found(FunctionRows { start, end, rows: &rows });
-        start = if region.rule(end) == NOT_REACHED { region.next_reached(end) } else { end };
-    }
 }

@@ -9,7 +9,7 @@ use object::{
     Object, ObjectSection, ObjectSegment, ObjectSymbol, ObjectSymbolTable, RelocationFlags, RelocationTarget,
     SegmentFlags, SymbolFlags, SymbolKind,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What a function without a size, as hand-written assembly has them, may at most extend to.
 const LONGEST_UNSIZED: u64 = 4096;
@@ -69,12 +69,28 @@ fn read_symbols<'a>(file: &ElfFile64<'a, object::Endianness>, module: &mut Modul
             unsized_functions.insert(symbol.address(), end);
         }
     }
-    let starts: std::collections::BTreeSet<u64> =
-        module.symbols.keys().chain(unsized_functions.keys()).copied().collect();
-    for (start, section_end) in unsized_functions {
+    let starts: BTreeSet<u64> = module.symbols.keys().chain(unsized_functions.keys()).copied().collect();
+    // Others, which have no symbols, may stand behind them: what is called there is one.
+    let called = called(module);
+    for (mut start, section_end) in unsized_functions {
         let next = starts.range(start + 1..).next().copied().unwrap_or(u64::MAX);
-        module.symbols.entry(start).or_insert(next.min(section_end).min(start + LONGEST_UNSIZED));
+        let end = next.min(section_end).min(start + LONGEST_UNSIZED);
+        for &other in called.range(start + 1..end) {
+            module.symbols.entry(start).or_insert(other);
+            start = other;
+        }
+        module.symbols.entry(start).or_insert(end);
     }
+}
+
+/// What the code of a module calls in it, one instruction after the other.
+fn called(module: &Module) -> BTreeSet<u64> {
+    let decoders = module
+        .code
+        .iter()
+        .map(|(base, bytes)| iced_x86::Decoder::with_ip(64, bytes, *base, iced_x86::DecoderOptions::NONE));
+    let calls = decoders.flatten().filter(|instruction| instruction.is_call_near());
+    calls.map(|call| call.near_branch_target()).collect()
 }
 
 /// Names in the debug file of this build, if a package of them is installed here. It cannot be the module's word: where it has none
