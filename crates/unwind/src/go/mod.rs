@@ -86,7 +86,8 @@ impl<R: Read + Seek> GoFrames<R> {
             let Some(position) = self.position(number) else { return };
             // The address is in front of it.
             let before = if self.table.header.version == Version::Go116 { 8 } else { 4 };
-            let name = self.part(position + before, 4).and_then(|bytes| bytes.first_chunk().copied());
+            let name = position.checked_add(before).and_then(|at| self.part(at, 4));
+            let name = name.and_then(|bytes| bytes.first_chunk().copied());
             let at = name.and_then(|name| names.checked_add(u32::from_le_bytes(name).into()));
             let Some(text) = at.and_then(|at| self.part(at, NAME_BYTES)) else { return };
             let end = text.iter().position(|&byte| byte == 0).unwrap_or(text.len());
@@ -97,15 +98,23 @@ impl<R: Read + Seek> GoFrames<R> {
                 self.special.insert(number, special);
             }
         }
-        let mut code_of = |wanted| {
-            let number =
-                self.special.iter().find(|(_, special)| **special == wanted).map(|(number, _)| *number)?;
-            let (start, end) = (self.start(number)?, self.start(number + 1)?);
-            self.code(start, end, CODE_BYTES)
+        // The compiler may have put another one of the same name in front of it, which calls it as Go's functions are called.
+        let mut codes = |wanted| -> Vec<Vec<u8>> {
+            let numbers: Vec<u32> = self
+                .special
+                .iter()
+                .filter(|(_, special)| **special == wanted)
+                .map(|(number, _)| *number)
+                .collect();
+            let code = |number| {
+                let (start, end) = (self.start(number)?, self.start(number + 1)?);
+                self.code(start, end, CODE_BYTES)
+            };
+            numbers.into_iter().filter_map(code).collect()
         };
-        self.offsets = code_of(Special::Systemstack)
-            .zip(code_of(Special::Morestack))
-            .and_then(|(systemstack, morestack)| Offsets::read(&systemstack, &morestack));
+        let (to_thread, growing) = (codes(Special::Systemstack), codes(Special::Morestack));
+        let mut pairs = to_thread.iter().flat_map(|first| growing.iter().map(move |second| (first, second)));
+        self.offsets = pairs.find_map(|(first, second)| Offsets::read(first, second));
     }
 
     /// The code of a function, or its beginning.

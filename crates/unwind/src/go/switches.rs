@@ -236,7 +236,8 @@ impl Function<'_> {
             });
             self.replace(stored, to, |rule| match rule {
                 Rule::Frame { cfa: Cfa::Register { offset, .. }, frame_pointer, .. } => {
-                    Rule::CallOfC { kept, offset: offset as i16, frame_pointer }
+                    let offset = i16::try_from(offset);
+                    offset.map_or(Rule::Unsupported, |offset| Rule::CallOfC { kept, offset, frame_pointer })
                 }
                 rule => rule,
             });

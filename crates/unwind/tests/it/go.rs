@@ -5,6 +5,7 @@ use crate::go_program::{Program, functions, programs};
 use crate::go_structures::fields;
 use crate::kernel_side;
 use iced_x86::{Decoder, DecoderOptions};
+use object::{Object, ObjectSection};
 use std::io::Cursor;
 use telegen_unwind::{Binary, RawRule, RuleId};
 
@@ -178,4 +179,34 @@ fn what_leads_to_a_goroutine_is_where_debug_information_has_it() {
             program.what
         );
     }
+}
+
+/// A file is hostile: whatever its table and its code say, there is a table of rows or none.
+#[test]
+fn damage_costs_rows_alone() {
+    let Some(program) = programs().into_iter().next() else { return };
+    let file = object::File::parse(&*program.bytes).expect("an ELF file");
+    let range = |name: &str| {
+        let (offset, bytes) = file.section_by_name(name)?.file_range()?;
+        Some((offset as usize, bytes as usize))
+    };
+    let (table, code) = (range(".gopclntab").expect("Go's table"), range(".text").expect("code"));
+    // The first bytes, of which all else depends, and any.
+    let places = [(table.0, 80), (table.0, 80), table, code];
+    let mut random = 1_u64;
+    let mut next = |below: usize| {
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (random >> 33) as usize % below
+    };
+    let mut with_rows = 0;
+    for round in 0..24 {
+        let mut bytes = program.bytes.clone();
+        let (start, length) = places[round % places.len()];
+        for _ in 0..1 + next(if length == 80 { 3 } else { length / 8 }) {
+            bytes[start + next(length)] = if next(2) == 0 { 0xff } else { next(256) as u8 };
+        }
+        let binary = Binary::read(Cursor::new(&bytes));
+        with_rows += u32::from(binary.is_ok_and(|binary| binary.compiled.table.rows() > 1_000));
+    }
+    assert!(with_rows >= 6, "{with_rows}");
 }
