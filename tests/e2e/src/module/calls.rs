@@ -56,16 +56,24 @@ impl Module {
         match jumps.next() {
             Some(jump) if jump.is_ip_rel_memory_operand() => match self.slot(jump.ip_rel_memory_address()) {
                 Some(name) => Call::Named(name.map(str::to_owned)),
+                // Without a dynamic linker the program sets the pointers itself.
+                None if self.is_stub(at) => Call::Named(None),
                 None => Call::Function(at),
             },
             _ => Call::Function(at),
         }
     }
 
+    fn is_stub(&self, address: u64) -> bool {
+        self.stubs.iter().any(|stubs| stubs.contains(address))
+    }
+
     /// What the stub of the procedure linkage table goes on to that an address is in; `None` if it is in none. The first call
     /// of a name may go through stubs that go to the dynamic linker only: what they are for cannot be told.
     pub fn stub_at(&self, address: u64) -> Option<Call> {
-        self.stubs.iter().find(|stubs| stubs.contains(address))?;
+        if !self.is_stub(address) {
+            return None;
+        }
         // Where a table has an entry of 8 bytes for each name its first instruction is the jump.
         let resolved = [8, 16].map(|length| self.resolve_stub(address / length * length));
         let named = resolved.into_iter().find(|call| matches!(call, Call::Named(_)));

@@ -75,6 +75,10 @@ fn read_symbols<'a>(file: &ElfFile64<'a, object::Endianness>, module: &mut Modul
     for (mut start, section_end) in unsized_functions {
         let next = starts.range(start + 1..).next().copied().unwrap_or(u64::MAX);
         let end = next.min(section_end).min(start + LONGEST_UNSIZED);
+        if end <= start {
+            // It only marks the end of a section.
+            continue;
+        }
         for &other in called.range(start + 1..end) {
             module.symbols.entry(start).or_insert(other);
             start = other;
