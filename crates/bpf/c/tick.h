@@ -104,6 +104,10 @@ static __always_inline u32 tg_user_stack(struct bpf_perf_event_data *ctx, struct
 	walk->frames = 1;
 	/* Some frames take two turns. */
 	bpf_loop(2 * TG_MAX_USER_FRAMES, tg_walk_on, NULL, 0);
+	/* What the list lacks may have been mapped since it was made. */
+	if (walk->ending == TG_ENDING_UNMAPPED && mapped && mapped->exec_pages &&
+	    mapped->exec_pages != BPF_CORE_READ(task, mm, exec_vm))
+		walk->not_ready = true;
 	if (walk->not_ready)
 		scratch->sample.flags |= TG_SAMPLE_NOT_READY;
 	scratch->sample.flags |= walk->ending << TG_SAMPLE_ENDING_SHIFT;

@@ -39,8 +39,8 @@ pub(super) fn table(rows: &[Row]) -> String {
     text
 }
 
-/// The page with the lines of a table put where those of the same budgets stand, or where they belong by their numbers. Lines
-/// without a number stay.
+/// The page with the lines of a table put where those of the same budgets stand, or where they belong by their numbers. A line
+/// without a number takes the place of the one that says the same, or comes behind the one that it follows in the table.
 pub(super) fn replace_rows(page: &str, table: &str) -> String {
     let mut lines: Vec<&str> = page.lines().collect();
     let mut numbers: Vec<u32> = table.lines().filter_map(number).collect();
@@ -52,6 +52,20 @@ pub(super) fn replace_rows(page: &str, table: &str) -> String {
         // Those that stood there are behind `at`, which does not move.
         lines.retain(|line| number(line) != Some(of));
         lines.splice(at..at, rows);
+    }
+    let mut before = None;
+    for row in table.lines().filter(|row| number(row).is_some() || row.starts_with(UNNUMBERED)) {
+        if row.starts_with(UNNUMBERED) {
+            match lines.iter().position(|line| line.starts_with(UNNUMBERED) && what(line) == what(row)) {
+                Some(at) => lines[at] = row,
+                None => {
+                    let behind = before.and_then(|before| lines.iter().rposition(|line| *line == before));
+                    let at = behind.or_else(|| lines.iter().rposition(|line| line.starts_with('|')));
+                    lines.insert(at.map_or(lines.len(), |at| at + 1), row);
+                }
+            }
+        }
+        before = Some(row);
     }
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
@@ -71,6 +85,13 @@ fn place_of(lines: &[&str], of: u32) -> Option<usize> {
     larger.or_else(|| lines.iter().rposition(|line| line.starts_with('|')).map(|last| last + 1))
 }
 
+/// How a line begins that is no budget's.
+const UNNUMBERED: &str = "| – |";
+
+fn what(line: &str) -> Option<&str> {
+    line.split('|').nth(2)
+}
+
 fn number(line: &str) -> Option<u32> {
     line.strip_prefix("| P")?.split(' ').next()?.parse().ok()
 }
@@ -85,7 +106,17 @@ mod tests {
         let replaced = replace_rows(page, "| # | what |\n| P1 | x |\n| P1 | y |\n| – | z |\n");
         assert_eq!(
             replaced,
-            "# Page\n| # | what |\n| P1 | x |\n| P1 | y |\n| – | beside |\n| P12 | c |\n\nEnd\n"
+            "# Page\n| # | what |\n| P1 | x |\n| P1 | y |\n| – | z |\n| – | beside |\n| P12 | c |\n\nEnd\n"
+        );
+    }
+
+    #[test]
+    fn lines_without_a_number_take_the_place_of_what_says_the_same() {
+        let page = "| # | what |\n| P1 | a | 1 |\n| – | beside | 2 |\n| – | other | 3 |\n| P2 | b | 4 |\n";
+        let replaced = replace_rows(page, "| # | what |\n| – | other | 5 |\n| – | new | 6 |\n");
+        assert_eq!(
+            replaced,
+            "| # | what |\n| P1 | a | 1 |\n| – | beside | 2 |\n| – | other | 5 |\n| – | new | 6 |\n| P2 | b | 4 |\n"
         );
     }
 
