@@ -89,7 +89,7 @@ fn size_of(log: &str, binary: &str) -> Result<(f64, f64)> {
     let field = |name: &str| -> Result<f64> {
         let (_, rest) =
             line.split_once(&format!(" {name}=")).with_context(|| format!("no {name}: {line}"))?;
-        Ok(rest.split_whitespace().next().unwrap_or_default().parse()?)
+        Ok(rest.split([',', ' ']).next().unwrap_or_default().parse()?)
     };
     Ok((field("rows")?, field("bytes")?))
 }
@@ -100,8 +100,8 @@ mod tests {
 
     #[test]
     fn the_size_of_a_table_is_read_from_the_log() {
-        let log = "DEBUG made an unwind table name=\"/lib/libc.so.6\" functions=1 rows=7 bytes=1024 damaged=0\n\
-                   DEBUG made an unwind table name=\"/usr/bin/node\" functions=9 rows=100 bytes=2048 damaged=0\n";
+        let log = "[DEBUG] made an unwind table, name=\"/lib/libc.so.6\", functions=1, rows=7, inferred=0, bytes=1024, damaged=0\n\
+                   [DEBUG] made an unwind table, name=\"/usr/bin/node\", functions=9, rows=100, inferred=2, bytes=2048, damaged=0\n";
         assert_eq!(size_of(log, "node").unwrap(), (100.0, 2048.0));
         assert!(size_of(log, "java").is_err());
     }
