@@ -4,8 +4,7 @@ use crate::Error;
 use crate::abi::{RawProcess, is_over, read_field, token_of};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use std::collections::HashSet;
-use std::path::Path;
-use telegen_model::{KernelKey, Token};
+use telegen_model::{KernelKey, Pid, Token};
 
 /// So many entries are read at a time.
 const PORTION: u32 = 256;
@@ -34,12 +33,13 @@ impl Leftovers {
         Self { processes, ended: HashSet::new() }
     }
 
-    /// The entries whose process has ended, is nowhere to be seen, and was so when this was last asked.
+    /// The entries whose process has ended, is gone as `is_gone` says of the pid in the agent's namespace, and was so when this
+    /// was last asked. Whoever has ended and has not been waited for is there still.
     ///
     /// # Errors
     ///
     /// If the table cannot be read.
-    pub fn find(&mut self) -> Result<Vec<Leftover>, Error> {
+    pub fn find(&mut self, is_gone: impl Fn(Pid) -> bool) -> Result<Vec<Leftover>, Error> {
         let failed = |source: libbpf_rs::Error| Error::Kernel {
             action: "reading the kernel's table of processes",
             source: std::io::Error::other(source),
@@ -57,19 +57,14 @@ impl Leftovers {
 }
 
 /// Who has ended, and the pid in the agent's namespace.
-fn ended_process(key: &[u8], entry: &[u8]) -> Option<(Leftover, u32)> {
+fn ended_process(key: &[u8], entry: &[u8]) -> Option<(Leftover, Pid)> {
     if entry.len() < size_of::<RawProcess>() {
         return None;
     }
     let word = read_field!(entry, RawProcess, word, u64);
-    let pid = read_field!(entry, RawProcess, pid, u32);
+    let pid = Pid(read_field!(entry, RawProcess, pid, u32));
     let key = KernelKey(u32::from_ne_bytes(key.try_into().ok()?));
     is_over(word).then(|| (Leftover { key, token: token_of(word) }, pid))
-}
-
-/// Whoever has ended and has not been waited for is there still.
-fn is_gone(pid: u32) -> bool {
-    !Path::new(&format!("/proc/{pid}")).exists()
 }
 
 #[cfg(test)]
@@ -87,7 +82,7 @@ mod tests {
         let key = 7u32.to_ne_bytes();
         // c/abi.h: 2 is "skip", 0x20 "its last thread is past its exit".
         let left = Leftover { key: KernelKey(7), token: Token(5) };
-        assert_eq!(ended_process(&key, &entry(5 << 16 | 0x22)), Some((left, 9)));
+        assert_eq!(ended_process(&key, &entry(5 << 16 | 0x22)), Some((left, Pid(9))));
         assert_eq!(ended_process(&key, &entry(5 << 16 | 0x02)), None);
         assert_eq!(ended_process(&key, &[0; 7]), None);
     }

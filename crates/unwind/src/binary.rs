@@ -162,6 +162,7 @@ fn executable_segments<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>) -> Vec<Segment> {
 }
 
 const PAGE_BYTES: u64 = 4096;
+
 /// Sections and segments that are kept in mind of a file that may be a Go program's.
 const MAX_OUTLINED: usize = 4096;
 
@@ -187,6 +188,7 @@ fn outline<'a, R: ReadRef<'a>>(elf: &Elf<'a, R>) -> Outline {
     outline.sections.extend(in_file);
     outline
 }
+
 /// Executable sections that are looked at; linkers write five to ten.
 const MAX_CODE_SECTIONS: usize = 256;
 

@@ -289,6 +289,7 @@ fn make_tables(jobs: &Receiver<Job>, made: &Sender<Message>) {
                     functions = binary.compiled.functions,
                     rows = binary.compiled.table.rows(),
                     inferred = binary.compiled.found.functions,
+                    refused = binary.compiled.found.refused,
                     bytes = binary.compiled.table.bytes().len(),
                     damaged = binary.compiled.damaged,
                     "made an unwind table"

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use telegen_unwind::{Arch, Compiled, RawRule, Sections, compile};
 
-type Bytes<'a> = EndianSlice<'a, LittleEndian>;
+pub(crate) type Bytes<'a> = EndianSlice<'a, LittleEndian>;
 
 /// Memory all of whose words look like addresses on a stack above the present frame, and differ.
 fn word(address: u64) -> u64 {
@@ -91,25 +91,32 @@ struct Tally {
     unsupported: u64,
 }
 
+/// What a file's `.eh_frame` says, for us and for gimli.
+pub(crate) fn described<'a>(
+    file: &object::File<'a>,
+) -> (Sections<Bytes<'a>>, EhFrame<Bytes<'a>>, BaseAddresses) {
+    let address = |name| file.section_by_name(name).map_or(0, |section| section.address());
+    let section = file.section_by_name(".eh_frame").expect("call frame information");
+    let bytes = EndianSlice::new(section.data().expect("its bytes"), LittleEndian);
+    let bases = BaseAddresses::default()
+        .set_eh_frame(section.address())
+        .set_text(address(".text"))
+        .set_got(address(".got"));
+    let sections = Sections {
+        start: 0,
+        eh_frame: Some((bytes, section.address())),
+        debug_frame: None,
+        text: address(".text"),
+        got: address(".got"),
+    };
+    (sections, EhFrame::from(bytes), bases)
+}
+
 impl<'a> Binary<'a> {
     fn read(file: &object::File<'a>) -> Self {
         let machine = if file.architecture() == Architecture::Aarch64 { ARM } else { X86 };
-        let address = |name| file.section_by_name(name).map_or(0, |section| section.address());
-        let section = file.section_by_name(".eh_frame").expect("call frame information");
-        let bytes = EndianSlice::new(section.data().expect("its bytes"), LittleEndian);
-        let bases = BaseAddresses::default()
-            .set_eh_frame(section.address())
-            .set_text(address(".text"))
-            .set_got(address(".got"));
-        let sections = Sections {
-            start: 0,
-            eh_frame: Some((bytes, section.address())),
-            debug_frame: None,
-            text: address(".text"),
-            got: address(".got"),
-        };
+        let (sections, mut frame, bases) = described(file);
         let compiled = compile(machine.arch, sections).expect("a table");
-        let mut frame = EhFrame::from(bytes);
         frame.set_vendor(machine.vendor);
         Self { machine, frame, bases, compiled }
     }

@@ -1,6 +1,7 @@
 //! What machine code tells of frames, against what call frame information says of the same code.
 
-use gimli::{BaseAddresses, EhFrame, EndianSlice, LittleEndian, UnwindSection};
+use crate::agreement::{Bytes, described};
+use gimli::{EhFrame, UnwindSection};
 use iced_x86::{Decoder, DecoderOptions};
 use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SymbolKind};
 use proptest::prelude::*;
@@ -8,8 +9,6 @@ use std::path::Path;
 use telegen_unwind::{
     Arch, Binary, Compiled, Elsewhere, MachineCode, RawRule, Sections, compile, compile_with,
 };
-
-type Bytes<'a> = EndianSlice<'a, LittleEndian>;
 
 /// Addresses of instructions.
 #[derive(Default, Debug)]
@@ -27,24 +26,6 @@ struct Tally {
     /// … and otherwise than call frame information.
     wrong: u64,
     first_wrong: Option<u64>,
-}
-
-fn sections<'a>(file: &object::File<'a>) -> (Sections<Bytes<'a>>, EhFrame<Bytes<'a>>, BaseAddresses) {
-    let address = |name| file.section_by_name(name).map_or(0, |section| section.address());
-    let section = file.section_by_name(".eh_frame").expect("call frame information");
-    let bytes = EndianSlice::new(section.data().expect("its bytes"), LittleEndian);
-    let bases = BaseAddresses::default()
-        .set_eh_frame(section.address())
-        .set_text(address(".text"))
-        .set_got(address(".got"));
-    let sections = Sections {
-        start: 0,
-        eh_frame: Some((bytes, section.address())),
-        debug_frame: None,
-        text: address(".text"),
-        got: address(".got"),
-    };
-    (sections, EhFrame::from(bytes), bases)
 }
 
 fn rule_at(compiled: &Compiled, address: u64) -> RawRule {
@@ -99,7 +80,7 @@ fn is_right(told: RawRule, described: RawRule, tally: &mut Tally) -> bool {
 fn compare(path: &Path, symbols: Symbols) -> Tally {
     let data = std::fs::read(path).expect("a file");
     let file = object::File::parse(&*data).expect("an ELF file");
-    let (of_file, frames, bases) = sections(&file);
+    let (of_file, frames, bases) = described(&file);
     let described = compile(Arch::X86_64, of_file).expect("a table");
     let read = |address: u64, bytes: usize| {
         let has = |segment: &object::Segment<'_, '_>| {

@@ -61,7 +61,7 @@ fn wake_up(bench: &Bench) -> Result<Row> {
         what: format!(
             "beside P15: a thread that waits for a pipe goes on after another has written to it, {PER_SECOND} times a second, idle machine"
         ),
-        budget: "–",
+        budget: "",
         measured: format!("median {:.2} ms, p99 {:.2} ms of {}", at(0.5)?, at(0.99)?, delays.len()),
         met: None,
     })

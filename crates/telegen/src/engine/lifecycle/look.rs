@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use telegen_bpf::{ScanUnderWay, Scanned, State};
 use telegen_model::ControlGroup;
+use telegen_process::ProcFs;
 
 /// How soon after a container has been met all processes are looked at, to tell the kernel side of its control group.
 const NEW_CONTAINER_DELAY: Duration = Duration::from_millis(500);
@@ -84,7 +85,9 @@ impl Owner {
             return Ok(());
         }
         self.sweep_at = now + REPAIR_INTERVAL;
-        let left = self.leftovers.find()?;
+        let proc = ProcFs::default();
+        let is_gone = |pid| matches!(proc.stat(pid), Err(telegen_process::Error::Gone { .. }));
+        let left = self.leftovers.find(is_gone)?;
         if !left.is_empty() {
             let released = self.decider.release(&left)?;
             self.metrics.leftovers.inc_by(released as u64);
