@@ -126,7 +126,12 @@ _Static_assert(sizeof(struct tg_scanned_argv0) == 16, "layout shared with abi.rs
 /* Ranges of a part; levels of the tree of an image's parts, so that it has no more than 255. */
 #define TG_PART_RANGES 32
 #define TG_PART_LEVELS 8
-/* Instead of the number of a table: there is none, and there will be one. */
+/*
+ * The number of a table: its slot among the tables, and from this bit on which of that slot's tables it is, counted from 1. No two
+ * tables have the same. Instead of it: there is none, and there will be one.
+ */
+#define TG_TABLE_SLOT_BITS 13
+_Static_assert(TG_MAX_TABLES == 1 << TG_TABLE_SLOT_BITS, "every slot has a number, and no other");
 #define TG_TABLE_NONE 0xffffffff
 #define TG_TABLE_AWAITED 0xfffffffe
 

@@ -8,6 +8,7 @@ struct tg_sample_scratch {
 	struct tg_sample sample;
 	u64 frames[TG_MAX_USER_FRAMES + TG_MAX_KERNEL_FRAMES];
 	struct tg_walk walk;
+	struct tg_found found[1 << TG_FOUND_BITS];
 };
 
 struct {
@@ -54,7 +55,7 @@ static long tg_walk_on(u32 nth, void *unused)
 	if (!scratch)
 		return 1;
 	walk = &scratch->walk;
-	outcome = tg_step_up(walk);
+	outcome = tg_step_up(walk, scratch->found);
 	if (outcome == TG_STEP_AGAIN)
 		return 0;
 	at = walk->frames - 1;
@@ -78,15 +79,14 @@ static long tg_walk_on(u32 nth, void *unused)
 
 /* The user stack, leaf first. Returns the number of frames, at most TG_MAX_USER_FRAMES. */
 static __always_inline u32 tg_user_stack(struct bpf_perf_event_data *ctx, struct task_struct *task,
-					 struct tg_sample_scratch *scratch, struct tg_process *process, u64 word)
+					 struct tg_sample_scratch *scratch, struct tg_process *process, u64 word,
+					 struct tg_mapped *mapped)
 {
 	struct tg_walk *walk = &scratch->walk;
 	u32 remaps = *(volatile u32 *)&process->remaps;
-	struct tg_mapped *mapped;
 
 	/* Until a child's own list is there it has its parent's: fork has copied the mappings too. */
-	walk->key = word >> TG_TOKEN_SHIFT << 8;
-	mapped = bpf_map_lookup_elem(&tg_mapped, &walk->key);
+	walk->key = tg_mapped_key(word);
 	if (!mapped && process->forked_from) {
 		walk->key = process->forked_from << 8;
 		mapped = bpf_map_lookup_elem(&tg_mapped, &walk->key);
@@ -106,7 +106,7 @@ static __always_inline u32 tg_user_stack(struct bpf_perf_event_data *ctx, struct
 	bpf_loop(2 * TG_MAX_USER_FRAMES, tg_walk_on, NULL, 0);
 	/* What the list lacks may have been mapped since it was made. */
 	if (walk->ending == TG_ENDING_UNMAPPED && mapped && mapped->exec_pages &&
-	    mapped->exec_pages != BPF_CORE_READ(task, mm, exec_vm))
+	    mapped->exec_pages != task->mm->exec_vm)
 		walk->not_ready = true;
 	if (walk->not_ready)
 		scratch->sample.flags |= TG_SAMPLE_NOT_READY;
@@ -115,15 +115,14 @@ static __always_inline u32 tg_user_stack(struct bpf_perf_event_data *ctx, struct
 }
 
 /* Tells user space, once, that an image has mapped or unmapped code since its list was made. */
-static __always_inline void tg_notice_remapping(u32 key, struct tg_process *process, struct task_struct *task, u64 word)
+static __always_inline void tg_notice_remapping(u32 key, struct tg_process *process, struct task_struct *task,
+						struct tg_mapped *mapped)
 {
-	u64 first = word >> TG_TOKEN_SHIFT << 8;
-	struct tg_mapped *mapped = bpf_map_lookup_elem(&tg_mapped, &first);
 	u64 pages;
 
 	if (!mapped || mapped->told != process->told)
 		return;
-	pages = BPF_CORE_READ(task, mm, exec_vm);
+	pages = task->mm->exec_vm;
 	if (!mapped->exec_pages)
 		mapped->exec_pages = pages;
 	if (mapped->exec_pages == pages && mapped->remaps == process->remaps)
@@ -134,7 +133,8 @@ static __always_inline void tg_notice_remapping(u32 key, struct tg_process *proc
 #else
 /* Along frame pointers, by the kernel's own walk. */
 static __always_inline u32 tg_user_stack(struct bpf_perf_event_data *ctx, struct task_struct *task,
-					 struct tg_sample_scratch *scratch, struct tg_process *process, u64 word)
+					 struct tg_sample_scratch *scratch, struct tg_process *process, u64 word,
+					 struct tg_mapped *mapped)
 {
 	u32 most = tg_user_frames <= TG_MAX_USER_FRAMES ? tg_user_frames : TG_MAX_USER_FRAMES;
 	long bytes = bpf_get_stack(ctx, scratch->frames, most * sizeof(u64), BPF_F_USER_STACK);
@@ -148,7 +148,8 @@ static __always_inline u32 tg_user_stack(struct bpf_perf_event_data *ctx, struct
 	return frames;
 }
 
-static __always_inline void tg_notice_remapping(u32 key, struct tg_process *process, struct task_struct *task, u64 word)
+static __always_inline void tg_notice_remapping(u32 key, struct tg_process *process, struct task_struct *task,
+						struct tg_mapped *mapped)
 {
 }
 #endif
@@ -235,17 +236,20 @@ static __always_inline void tg_sample_target(struct bpf_perf_event_data *ctx, u3
 {
 	struct tg_sample_scratch *scratch = tg_sample_at_hand();
 	struct task_struct *task = bpf_get_current_task_btf();
+	u64 first = tg_mapped_key(word);
+	struct tg_mapped *mapped;
 	u32 user;
 
 	if (!scratch)
 		return;
+	mapped = bpf_map_lookup_elem(&tg_mapped, &first);
 	scratch->sample.word = word;
 	scratch->sample.time_ns = bpf_ktime_get_ns();
 	scratch->sample.pid = process->pid;
 	scratch->sample.tid = tg_shared.agent.pid_level ? tg_number(task->thread_pid) : (u32)bpf_get_current_pid_tgid();
 	scratch->sample.flags = 0;
 	bpf_get_current_comm(scratch->sample.comm, sizeof(scratch->sample.comm));
-	user = tg_user_stack(ctx, task, scratch, process, word);
+	user = tg_user_stack(ctx, task, scratch, process, word, mapped);
 	scratch->sample.user_frames = user;
 	scratch->sample.kernel_frames = tg_kernel_stack(ctx, scratch, user);
 	if (tg_send(scratch, bpf_get_smp_processor_id()))
@@ -253,7 +257,7 @@ static __always_inline void tg_sample_target(struct bpf_perf_event_data *ctx, u3
 	else
 		counts->ring_full++;
 	tg_first_sample(key, process);
-	tg_notice_remapping(key, process, task, word);
+	tg_notice_remapping(key, process, task, mapped);
 }
 
 SEC("perf_event")

@@ -190,8 +190,10 @@ pub(crate) const SAMPLE_NOT_READY: u32 = 0x2;
 pub(crate) const SAMPLE_ENDING_SHIFT: u32 = 8;
 pub(crate) const SAMPLE_REMAPS_SHIFT: u32 = 16;
 
+/// Bits of a table's number that say where it stands; the others, which of the tables that have stood there it is.
+pub(crate) const TABLE_SLOT_BITS: u32 = 13;
 /// Tables that there may be.
-pub(crate) const MAX_TABLES: u32 = 8192;
+pub(crate) const MAX_TABLES: u32 = 1 << TABLE_SLOT_BITS;
 /// Rules that there may be.
 pub(crate) const MAX_RULES: usize = 16384;
 /// Bytes of a rule, `struct tg_unwind_rule`.

@@ -32,6 +32,7 @@ mod scan;
 mod shared;
 #[allow(unsafe_code)]
 mod sys;
+mod table_numbers;
 mod unwind;
 
 pub use abi::State;
@@ -50,4 +51,5 @@ pub use remaps::RemapCounts;
 pub use samples::{Sample, SampleReader, SampleRings};
 pub use scan::{ControlGroupSet, ScanUnderWay, Scanned, Scanner};
 pub use shared::{Counters, Shared};
-pub use unwind::{MappedRange, TableSlot, UnwindMaps, UnwindTable};
+pub use table_numbers::TableNumber;
+pub use unwind::{MappedRange, UnwindMaps, UnwindTable};

@@ -2,10 +2,11 @@
 
 use crate::Error;
 use crate::abi::{
-    AREA_BYTES, AREAS, BLOCK_BYTES, MAX_PARTS, MAX_RULES, MAX_TABLES, PART_RANGES, RULE_BYTES, RawMapped,
-    TABLE_AWAITED, TABLE_NONE,
+    AREA_BYTES, AREAS, BLOCK_BYTES, MAX_PARTS, MAX_RULES, PART_RANGES, RULE_BYTES, RawMapped, TABLE_AWAITED,
+    TABLE_NONE,
 };
 use crate::sys::MapMemory;
+use crate::table_numbers::{TableNumber, TableNumbers};
 use foldhash::fast::FixedState;
 use libbpf_rs::{ErrorKind, Map, MapCore, MapFlags, MapHandle, MapType, libbpf_sys};
 use std::borrow::Cow;
@@ -15,10 +16,6 @@ use std::mem::offset_of;
 use std::os::fd::AsFd;
 use telegen_model::{SpaceState, Token};
 
-/// The number of a table.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct TableSlot(u32);
-
 /// The table of a mapping.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum UnwindTable {
@@ -27,7 +24,7 @@ pub enum UnwindTable {
     /// There will be one: frame pointers are followed until then, and the sample says so.
     Awaited,
     /// This one.
-    Slot(TableSlot),
+    Number(TableNumber),
 }
 
 /// An executable mapping of an image.
@@ -51,10 +48,9 @@ pub struct UnwindMaps {
     areas: MapHandle,
     rules: MapMemory,
     rules_written: usize,
-    free: Vec<TableSlot>,
-    next: u32,
+    numbers: TableNumbers,
     /// Blocks of each table.
-    blocks: HashMap<TableSlot, usize>,
+    blocks: HashMap<TableNumber, usize>,
     /// What each image's list is of.
     told: HashMap<Token, Told>,
     parts_written: u64,
@@ -95,8 +91,7 @@ impl UnwindMaps {
             areas: duplicate(areas)?,
             rules: memory,
             rules_written: 0,
-            free: Vec::new(),
-            next: 0,
+            numbers: TableNumbers::default(),
             blocks: HashMap::new(),
             told: HashMap::new(),
             parts_written: 0,
@@ -116,8 +111,8 @@ impl UnwindMaps {
     /// # Errors
     ///
     /// If the kernel refuses the memory for it.
-    pub fn add_table(&mut self, blocks: &[u8]) -> Result<Option<TableSlot>, Error> {
-        let Some(slot) = self.free.pop().or_else(|| self.new_slot()) else { return Ok(None) };
+    pub fn add_table(&mut self, blocks: &[u8]) -> Result<Option<TableNumber>, Error> {
+        let Some(number) = self.numbers.take() else { return Ok(None) };
         let count = blocks.len().div_ceil(BLOCK_BYTES).max(1);
         let options = libbpf_sys::bpf_map_create_opts {
             sz: size_of::<libbpf_sys::bpf_map_create_opts>() as _,
@@ -139,26 +134,28 @@ impl UnwindMaps {
                 .map_err(|source| Error::Kernel { action: "mapping an unwind table", source })?;
             memory.write(0, blocks);
             let fd = std::os::fd::AsRawFd::as_raw_fd(&map.as_fd());
-            self.tables.update(&slot.0.to_ne_bytes(), &fd.to_ne_bytes(), MapFlags::ANY).map_err(refused)
+            self.tables
+                .update(&number.slot().to_ne_bytes(), &fd.to_ne_bytes(), MapFlags::ANY)
+                .map_err(refused)
         });
         match entered {
             Ok(()) => {
-                self.blocks.insert(slot, count);
-                Ok(Some(slot))
+                self.blocks.insert(number, count);
+                Ok(Some(number))
             }
             Err(error) => {
-                self.free.push(slot);
+                self.numbers.end(number);
                 Err(error)
             }
         }
     }
 
     /// Takes a table away. No mapping may refer to it any more.
-    pub fn remove_table(&mut self, slot: TableSlot) {
-        if self.blocks.remove(&slot).is_some() {
-            // It cannot fail but for a slot that is empty already.
-            let _ = self.tables.delete(&slot.0.to_ne_bytes());
-            self.free.push(slot);
+    pub fn remove_table(&mut self, number: TableNumber) {
+        if self.blocks.remove(&number).is_some() {
+            // It cannot fail but where none stands already.
+            let _ = self.tables.delete(&number.slot().to_ne_bytes());
+            self.numbers.end(number);
         }
     }
 
@@ -247,14 +244,6 @@ impl UnwindMaps {
             let _ = self.mapped.delete(&part_key(image, number));
         }
     }
-
-    fn new_slot(&mut self) -> Option<TableSlot> {
-        let slot = TableSlot(self.next);
-        (self.next < MAX_TABLES).then(|| {
-            self.next += 1;
-            slot
-        })
-    }
 }
 
 /// What the kernel takes for a table: its values from a page on, and a page before them.
@@ -339,7 +328,7 @@ fn part(ranges: &[MappedRange], left: u8, right: u8) -> Vec<u8> {
         let table = match range.table {
             UnwindTable::None => TABLE_NONE,
             UnwindTable::Awaited => TABLE_AWAITED,
-            UnwindTable::Slot(slot) => slot.0,
+            UnwindTable::Number(number) => number.raw(),
         };
         bytes.extend(table.to_ne_bytes());
     }

@@ -253,6 +253,29 @@ static __always_inline int tg_go_stack_pointer(u64 place, u64 *sp)
 	return 0;
 }
 
+/* How far below the CFA the frame pointer may be saved so that it is read in one go with the return address, in words. */
+#define TG_FRAME_WORDS 8
+
+/* The return address, and the frame pointer if it is saved beside it. */
+static __always_inline int tg_read_frame(const struct tg_unwind_rule *rule, u64 cfa, u64 *pc, u64 *fp, u8 *fp_known)
+{
+	u64 words[TG_FRAME_WORDS] = { 0 };
+	s64 offset = rule->frame_pointer_offset;
+	u32 last = tg_within((u32)-offset / 8 - 1, TG_FRAME_WORDS);
+
+	if (rule->frame_pointer != TG_PLACE_AT_CFA)
+		return tg_read_user(pc, sizeof(*pc), cfa - 8);
+	/* Each read is some calls within the kernel: one for both costs half. */
+	if (offset == -8 * ((s64)last + 1) && !tg_read_user(words, 8 * (last + 1), cfa + offset)) {
+		*fp = words[0];
+		*pc = words[last];
+		*fp_known = 1;
+		return 0;
+	}
+	*fp_known = !tg_read_user(fp, sizeof(*fp), cfa + offset);
+	return tg_read_user(pc, sizeof(*pc), cfa - 8);
+}
+
 /*
  * From a frame to its caller. `other` is the value of the register that the rule names where that is neither stack nor
  * frame pointer; it is known in the interrupted frame only. `thread` is where the thread's local storage ends, 0 if that is not
@@ -319,12 +342,9 @@ static __always_inline int tg_step(const struct tg_unwind_rule *rule, struct tg_
 	/* Stacks grow down; only a signal, and Go's own changes, lead to another stack. */
 	if (switches == registers->switches ? cfa <= registers->sp : switches > TG_MAX_SWITCHES)
 		return TG_STEP_NO_PROGRESS;
-	if (tg_read_user(&pc, sizeof(pc), cfa - 8))
+	if (tg_read_frame(rule, cfa, &pc, &fp, &fp_known))
 		return TG_STEP_UNREADABLE;
 	switch (rule->frame_pointer) {
-	case TG_PLACE_AT_CFA:
-		fp_known = !tg_read_user(&fp, sizeof(fp), cfa + (s64)rule->frame_pointer_offset);
-		break;
 	case TG_PLACE_AT_FRAME_POINTER:
 		fp_known = fp_known && !tg_read_user(&fp, sizeof(fp), fp + (s64)rule->frame_pointer_offset);
 		break;

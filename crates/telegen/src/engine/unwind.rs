@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::{Builder, JoinHandle};
-use telegen_bpf::{MappedRange, TableSlot, UnwindMaps, UnwindTable};
+use telegen_bpf::{MappedRange, TableNumber, UnwindMaps, UnwindTable};
 use telegen_collect::{CodeChange, MappedCode, Module};
 use telegen_model::{FileId, SpaceState, Token};
 use telegen_unwind::{Binary, Code, KernelSide, Range, RawRule, Registry, Table, TableLimits, TableState};
@@ -135,7 +135,7 @@ struct Lane {
 
 struct Owner {
     kernel: Maps,
-    registry: Registry<TableSlot, Arc<Module>>,
+    registry: Registry<TableNumber, Arc<Module>>,
     /// Dropped when the threads that make tables shall end.
     lanes: Vec<Lane>,
     /// Tables that are being made.
@@ -232,13 +232,13 @@ struct Maps {
 }
 
 impl KernelSide for Maps {
-    type Slot = TableSlot;
+    type Slot = TableNumber;
 
     fn extend_rules(&mut self, rules: &[RawRule]) {
         self.maps.extend_rules(rules.iter().map(RawRule::to_bytes));
     }
 
-    fn add_table(&mut self, table: &Table) -> Option<TableSlot> {
+    fn add_table(&mut self, table: &Table) -> Option<TableNumber> {
         match self.maps.add_table(table.bytes()) {
             Ok(slot) => slot,
             Err(error) => {
@@ -248,11 +248,11 @@ impl KernelSide for Maps {
         }
     }
 
-    fn remove_table(&mut self, slot: TableSlot) {
+    fn remove_table(&mut self, slot: TableNumber) {
         self.maps.remove_table(slot);
     }
 
-    fn set_mapped(&mut self, image: Token, ranges: &[Range<TableSlot>], state: SpaceState) {
+    fn set_mapped(&mut self, image: Token, ranges: &[Range<TableNumber>], state: SpaceState) {
         let ranges: Vec<_> = ranges.iter().map(mapped_range).collect();
         match self.maps.set_mapped(image, &ranges, state) {
             Ok(true) => {}
@@ -269,11 +269,11 @@ impl KernelSide for Maps {
     }
 }
 
-fn mapped_range(range: &Range<TableSlot>) -> MappedRange {
+fn mapped_range(range: &Range<TableNumber>) -> MappedRange {
     let (position, table) = match range.table {
         TableState::None => (0, UnwindTable::None),
         TableState::Awaited => (0, UnwindTable::Awaited),
-        TableState::Ready { slot, position } => (position, UnwindTable::Slot(slot)),
+        TableState::Ready { slot, position } => (position, UnwindTable::Number(slot)),
     };
     MappedRange { start: range.start, end: range.end, position, table }
 }
