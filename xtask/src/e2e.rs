@@ -1,6 +1,6 @@
 //! The end-to-end tests: telegen built as users of `cargo build` have it, with its assertions, against real programs.
 
-use crate::libtest::{self, Shown};
+use crate::libtest;
 use crate::privilege::Privilege;
 use crate::project::Project;
 use crate::skips::{AllowedSkips, count_skips};
@@ -27,7 +27,7 @@ pub(crate) fn run(project: &Project, names: &[String]) -> Result<Tally> {
     let telegen = build(project)?;
     let skips = project.metadata.target_directory.join("e2e-skips.txt");
     fs::write(&skips, "").with_context(|| format!("cannot write {}", skips.display()))?;
-    let mut tally = libtest::run(test_command(project, privilege, &telegen, &skips, names), Shown::All)?;
+    let mut tally = libtest::run_one_at_a_time(test_command(project, privilege, &telegen, &skips, names))?;
     privilege.give_back(&project.metadata.target_directory.join("debug/e2e-workloads"))?;
     let skips = fs::read_to_string(&skips).with_context(|| format!("cannot read {}", skips.display()))?;
     count_skips(&mut tally, &skips, &allowed)?;

@@ -1,9 +1,11 @@
 //! What `cargo test` prints, counted.
 
+use crate::slowest::Timed;
 use crate::tally::Tally;
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
 
 /// Which lines are passed on to whoever reads the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,7 +17,17 @@ pub(crate) enum Shown {
 }
 
 /// Runs `cargo test`, shows what it prints and counts it.
-pub(crate) fn run(mut command: Command, shown: Shown) -> Result<Tally> {
+pub(crate) fn run(command: Command, shown: Shown) -> Result<Tally> {
+    // Of tests that run beside each other the lines do not tell how long each took.
+    Ok(Tally { timed: Vec::new(), ..read(command, shown)? })
+}
+
+/// The same for tests that run one at a time, which shows how long each takes.
+pub(crate) fn run_one_at_a_time(command: Command) -> Result<Tally> {
+    read(command, Shown::All)
+}
+
+fn read(mut command: Command, shown: Shown) -> Result<Tally> {
     // One pipe for both streams: the names of the test programs are on stderr, their results on stdout.
     let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
     command.stdout(writer.try_clone().context("cannot share a pipe")?).stderr(writer);
@@ -28,7 +40,7 @@ pub(crate) fn run(mut command: Command, shown: Shown) -> Result<Tally> {
     while lines.read_until(b'\n', &mut line).context("cannot read what cargo test prints")? > 0 {
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end();
-        if output.read(text) == Kind::Notable || shown == Shown::All {
+        if output.read(text, Instant::now()) == Kind::Notable || shown == Shown::All {
             println!("{text}");
         }
         line.clear();
@@ -52,10 +64,13 @@ struct Output {
     /// The names below the last heading `failures:`, while they go on.
     failures: Vec<String>,
     in_failures: bool,
+    /// When the last test ended, which is when the next one began.
+    begun: Option<Instant>,
 }
 
 impl Output {
-    fn read(&mut self, line: &str) -> Kind {
+    fn read(&mut self, line: &str, now: Instant) -> Kind {
+        self.clock(line, now);
         if let Some(program) = program_started(line) {
             self.expect_result();
             self.running = Some(program);
@@ -88,6 +103,21 @@ impl Output {
             self.tally.skipped.push(format!("{}{name}: {reason}", self.program()));
         }
         if test.ends_with(" ... ok") { Kind::Routine } else { Kind::Notable }
+    }
+
+    /// Takes the time of a test by the line that tells its result.
+    fn clock(&mut self, line: &str, now: Instant) {
+        let took = self.begun.map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun));
+        let ended = line.strip_prefix("test ").and_then(|test| test.split_once(" ... "));
+        if let Some((name, _)) = ended.filter(|_| self.running.is_some() && !self.in_failures) {
+            self.tally.timed.push(Timed { name: name.to_owned(), took });
+        } else if let ("ok" | "FAILED", Some(last)) = (line, self.tally.timed.last_mut()) {
+            // Something the test has printed stands between its name and its result.
+            last.took += took;
+        } else if !line.starts_with("running ") {
+            return;
+        }
+        self.begun = Some(now);
     }
 
     /// Counts a test program's result; the numbers are the truth, the names are what is known of them.
@@ -150,7 +180,7 @@ mod tests {
     fn read(text: &str, status: i32) -> Tally {
         let mut output = Output::default();
         for line in text.lines() {
-            output.read(line);
+            output.read(line, Instant::now());
         }
         output.finish(ExitStatus::from_raw(status << 8))
     }
@@ -239,11 +269,47 @@ error: test failed, to rerun pass `-p telegen-rules --test it`
         let mut output = Output::default();
         let mut notable = Vec::new();
         for line in PASSED.lines() {
-            if output.read(line) == Kind::Notable {
+            if output.read(line, Instant::now()) == Kind::Notable {
                 notable.push(line.trim().split(' ').next().unwrap_or_default());
             }
         }
         assert_eq!(notable, ["Running", "test", "test", "Doc-tests", "test"]);
+    }
+
+    #[test]
+    fn a_test_takes_from_the_end_of_the_one_before_to_its_own() {
+        let begin = Instant::now();
+        let mut output = Output::default();
+        let lines = [
+            (0, "     Running tests/main.rs (d/main-1)"),
+            (2, "running 3 tests"),
+            (5, "test a::quick ... ok"),
+            (8, "test a::skipped ... SKIPPED a::skipped: no runc"),
+            (9, "ok"),
+            (19, "test b::slow ... FAILED"),
+            (20, "failures:"),
+            (21, "test no::test ... of this program's"),
+        ];
+        for (seconds, line) in lines {
+            output.read(line, begin + Duration::from_secs(seconds));
+        }
+        let timed: Vec<_> =
+            output.tally.timed.iter().map(|test| (test.name.as_str(), test.took.as_secs())).collect();
+        assert_eq!(timed, [("a::quick", 3), ("a::skipped", 4), ("b::slow", 10)]);
+    }
+
+    #[test]
+    fn times_are_kept_of_tests_that_run_one_at_a_time() -> Result<()> {
+        let command = || {
+            let mut command = Command::new("sh");
+            let lines = "'     Running x (d/x-1)' 'running 1 test' 'test a ... ok' 'test result: ok. 1 passed; 0 failed;'";
+            command.args(["-c", &format!("printf '%s\\n' {lines}")]);
+            command
+        };
+        let alone = run_one_at_a_time(command())?;
+        assert_eq!((alone.passed, alone.timed.len()), (1, 1));
+        assert_eq!(run(command(), Shown::All)?, Tally::pass());
+        Ok(())
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod metadata;
 mod privilege;
 mod project;
 mod skips;
+mod slowest;
 mod tally;
 
 use anyhow::Result;
