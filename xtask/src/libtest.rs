@@ -18,34 +18,37 @@ pub(crate) enum Shown {
 
 /// Runs `cargo test`, shows what it prints and counts it.
 pub(crate) fn run(command: Command, shown: Shown) -> Result<Tally> {
+    let print = |text: &str, kind| {
+        if kind == Kind::Notable || shown == Shown::All {
+            println!("{text}");
+        }
+    };
     // Of tests that run beside each other the lines do not tell how long each took.
-    Ok(Tally { timed: Vec::new(), ..read(command, shown)? })
+    Ok(Tally { timed: Vec::new(), ..read(command, None, print)? })
 }
 
-/// The same for tests that run one at a time, which shows how long each takes.
-pub(crate) fn run_one_at_a_time(command: Command) -> Result<Tally> {
-    read(command, Shown::All)
+/// Runs the tests of one program one at a time, which tells how long each takes, and passes on its lines as they come.
+pub(crate) fn run_serially(command: Command, program: &str, mut line: impl FnMut(&str)) -> Result<Tally> {
+    read(command, Some(program), |text, _| line(text))
 }
 
-fn read(mut command: Command, shown: Shown) -> Result<Tally> {
+fn read(mut command: Command, program: Option<&str>, mut line_read: impl FnMut(&str, Kind)) -> Result<Tally> {
     // One pipe for both streams: the names of the test programs are on stderr, their results on stdout.
     let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
     command.stdout(writer.try_clone().context("cannot share a pipe")?).stderr(writer);
     let mut child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
     // The command holds the writing end, which would keep the reading end open for ever.
     drop(command);
-    let mut output = Output::default();
+    let mut output = Output { running: program.map(str::to_owned), ..Output::default() };
     let mut lines = BufReader::new(reader);
     let mut line = Vec::new();
-    while lines.read_until(b'\n', &mut line).context("cannot read what cargo test prints")? > 0 {
+    while lines.read_until(b'\n', &mut line).context("cannot read what tests print")? > 0 {
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end();
-        if output.read(text, Instant::now()) == Kind::Notable || shown == Shown::All {
-            println!("{text}");
-        }
+        line_read(text, output.read(text, Instant::now()));
         line.clear();
     }
-    Ok(output.finish(child.wait().context("cannot wait for cargo test")?))
+    Ok(output.finish(child.wait().context("cannot wait for tests")?))
 }
 
 /// Whether a line tells anything to those who only want to know what did not pass.
@@ -145,7 +148,7 @@ impl Output {
     fn finish(mut self, status: ExitStatus) -> Tally {
         self.expect_result();
         if self.tally.failed.is_empty() && !status.success() {
-            self.tally.failed.push(format!("cargo test: {status}"));
+            self.tally.failed.push(format!("the tests ended with {status}"));
         }
         self.tally
     }
@@ -261,7 +264,10 @@ error: test failed, to rerun pass `-p telegen-rules --test it`
 
     #[test]
     fn what_does_not_compile_has_failed() {
-        assert_eq!(read("error: could not compile `x`", 101).failed, ["cargo test: exit status: 101"]);
+        assert_eq!(
+            read("error: could not compile `x`", 101).failed,
+            ["the tests ended with exit status: 101"]
+        );
     }
 
     #[test]
@@ -300,15 +306,18 @@ error: test failed, to rerun pass `-p telegen-rules --test it`
 
     #[test]
     fn times_are_kept_of_tests_that_run_one_at_a_time() -> Result<()> {
-        let command = || {
+        let command = |lines: &str| {
             let mut command = Command::new("sh");
-            let lines = "'     Running x (d/x-1)' 'running 1 test' 'test a ... ok' 'test result: ok. 1 passed; 0 failed;'";
             command.args(["-c", &format!("printf '%s\\n' {lines}")]);
             command
         };
-        let alone = run_one_at_a_time(command())?;
-        assert_eq!((alone.passed, alone.timed.len()), (1, 1));
-        assert_eq!(run(command(), Shown::All)?, Tally::pass());
+        let lines = "'running 1 test' 'test a ... ok' 'test result: ok. 1 passed; 0 failed;'";
+        let mut seen = Vec::new();
+        let alone = run_serially(command(lines), "main", |line| seen.push(line.to_owned()))?;
+        assert_eq!((alone.passed, alone.timed.len(), seen.len()), (1, 1, 3));
+        assert_eq!(run(command(&format!("'     Running x (d/x-1)' {lines}")), Shown::All)?, Tally::pass());
+        let crashed = run_serially(command("'running 1 test'"), "main", |_| ())?;
+        assert_eq!(crashed.failed, ["main ended without a result"]);
         Ok(())
     }
 
@@ -321,7 +330,7 @@ error: test failed, to rerun pass `-p telegen-rules --test it`
         ]);
         let tally = run(command, Shown::NotPassed)?;
         assert_eq!(tally.passed, 5);
-        assert_eq!(tally.failed, ["cargo test: exit status: 1"]);
+        assert_eq!(tally.failed, ["the tests ended with exit status: 1"]);
         Ok(())
     }
 }

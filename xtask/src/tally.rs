@@ -42,6 +42,14 @@ impl Tally {
         self.timed.extend_from_slice(&other.timed);
     }
 
+    /// Adds what became of tests of the same place.
+    pub(crate) fn take(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed.extend(other.failed);
+        self.skipped.extend(other.skipped);
+        self.timed.extend(other.timed);
+    }
+
     /// Whether something passed and nothing failed: a run of nothing is no success.
     pub(crate) fn is_success(&self) -> bool {
         self.failed.is_empty() && self.passed > 0
