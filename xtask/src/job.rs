@@ -5,6 +5,7 @@ use crate::e2e;
 use crate::libtest::{self, Shown};
 use crate::privilege::Privilege;
 use crate::project::{Project, pass_or_fail};
+use crate::slowest::slowest;
 use crate::tally::Tally;
 use anyhow::{Context, Result};
 use std::fmt::Write;
@@ -134,10 +135,11 @@ fn advisories(project: &Project) -> Result<Tally> {
 }
 
 fn closing_lines(done: &[Done], total: &Tally) -> String {
-    let mut text = format!("\n{:<14}{:>8}{:>8}{:>9}{:>9}\n", "", "passed", "failed", "skipped", "seconds");
+    let mut text = slowest(&total.timed);
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "\n{:<14}{:>8}{:>8}{:>9}{:>9}", "", "passed", "failed", "skipped", "seconds");
     for Done { name, tally, took } in done {
         let (failed, skipped) = (tally.failed.len(), tally.skipped.len());
-        // Writing to a string does not fail.
         let _ =
             writeln!(text, "{name:<14}{:>8}{failed:>8}{skipped:>9}{:>9.0}", tally.passed, took.as_secs_f64());
     }
@@ -152,6 +154,7 @@ fn closing_lines(done: &[Done], total: &Tally) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slowest::Timed;
 
     fn job_of<'a>(project: &'a Project, steps: Vec<Step<'a>>, summary: Option<PathBuf>) -> Job<'a> {
         Job { project, steps, summary }
@@ -191,11 +194,16 @@ mod tests {
 
     #[test]
     fn the_closing_lines_name_what_did_not_pass() {
-        let tally = Tally { passed: 7, failed: vec!["a::b".into()], skipped: vec!["c::d: no runc".into()] };
+        let timed = vec![Timed { name: "e::f".into(), took: Duration::from_secs(50) }];
+        let (failed, skipped) = (vec!["a::b".into()], vec!["c::d: no runc".into()]);
+        let tally = Tally { passed: 7, failed, skipped, timed };
         let mut total = Tally::default();
         total.add("unit tests", &tally);
         let done = [Done { name: "unit tests", tally, took: Duration::from_secs(61) }];
         let expected = "
+the slowest of 1 tests, 50 of 50 seconds:
+   50.0  e::f
+
                 passed  failed  skipped  seconds
 unit tests           7       1        1       61
 skipped:

@@ -1,9 +1,11 @@
 //! What `cargo test` prints, counted.
 
+use crate::slowest::Timed;
 use crate::tally::Tally;
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
 
 /// Which lines are passed on to whoever reads the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,25 +17,38 @@ pub(crate) enum Shown {
 }
 
 /// Runs `cargo test`, shows what it prints and counts it.
-pub(crate) fn run(mut command: Command, shown: Shown) -> Result<Tally> {
+pub(crate) fn run(command: Command, shown: Shown) -> Result<Tally> {
+    let print = |text: &str, kind| {
+        if kind == Kind::Notable || shown == Shown::All {
+            println!("{text}");
+        }
+    };
+    // Of tests that run beside each other the lines do not tell how long each took.
+    Ok(Tally { timed: Vec::new(), ..read(command, None, print)? })
+}
+
+/// Runs the tests of one program one at a time, which tells how long each takes, and passes on its lines as they come.
+pub(crate) fn run_serially(command: Command, program: &str, mut line: impl FnMut(&str)) -> Result<Tally> {
+    read(command, Some(program), |text, _| line(text))
+}
+
+fn read(mut command: Command, program: Option<&str>, mut line_read: impl FnMut(&str, Kind)) -> Result<Tally> {
     // One pipe for both streams: the names of the test programs are on stderr, their results on stdout.
     let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
     command.stdout(writer.try_clone().context("cannot share a pipe")?).stderr(writer);
     let mut child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
     // The command holds the writing end, which would keep the reading end open for ever.
     drop(command);
-    let mut output = Output::default();
+    let mut output = Output { running: program.map(str::to_owned), ..Output::default() };
     let mut lines = BufReader::new(reader);
     let mut line = Vec::new();
-    while lines.read_until(b'\n', &mut line).context("cannot read what cargo test prints")? > 0 {
+    while lines.read_until(b'\n', &mut line).context("cannot read what tests print")? > 0 {
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end();
-        if output.read(text) == Kind::Notable || shown == Shown::All {
-            println!("{text}");
-        }
+        line_read(text, output.read(text, Instant::now()));
         line.clear();
     }
-    Ok(output.finish(child.wait().context("cannot wait for cargo test")?))
+    Ok(output.finish(child.wait().context("cannot wait for tests")?))
 }
 
 /// Whether a line tells anything to those who only want to know what did not pass.
@@ -52,10 +67,13 @@ struct Output {
     /// The names below the last heading `failures:`, while they go on.
     failures: Vec<String>,
     in_failures: bool,
+    /// When the last test ended, which is when the next one began.
+    begun: Option<Instant>,
 }
 
 impl Output {
-    fn read(&mut self, line: &str) -> Kind {
+    fn read(&mut self, line: &str, now: Instant) -> Kind {
+        self.clock(line, now);
         if let Some(program) = program_started(line) {
             self.expect_result();
             self.running = Some(program);
@@ -90,6 +108,21 @@ impl Output {
         if test.ends_with(" ... ok") { Kind::Routine } else { Kind::Notable }
     }
 
+    /// Takes the time of a test by the line that tells its result.
+    fn clock(&mut self, line: &str, now: Instant) {
+        let took = self.begun.map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun));
+        let ended = line.strip_prefix("test ").and_then(|test| test.split_once(" ... "));
+        if let Some((name, _)) = ended.filter(|_| self.running.is_some() && !self.in_failures) {
+            self.tally.timed.push(Timed { name: name.to_owned(), took });
+        } else if let ("ok" | "FAILED", Some(last)) = (line, self.tally.timed.last_mut()) {
+            // Something the test has printed stands between its name and its result.
+            last.took += took;
+        } else if !line.starts_with("running ") {
+            return;
+        }
+        self.begun = Some(now);
+    }
+
     /// Counts a test program's result; the numbers are the truth, the names are what is known of them.
     fn count(&mut self, passed: usize, failed: usize) {
         let program = self.program();
@@ -115,7 +148,7 @@ impl Output {
     fn finish(mut self, status: ExitStatus) -> Tally {
         self.expect_result();
         if self.tally.failed.is_empty() && !status.success() {
-            self.tally.failed.push(format!("cargo test: {status}"));
+            self.tally.failed.push(format!("the tests ended with {status}"));
         }
         self.tally
     }
@@ -150,7 +183,7 @@ mod tests {
     fn read(text: &str, status: i32) -> Tally {
         let mut output = Output::default();
         for line in text.lines() {
-            output.read(line);
+            output.read(line, Instant::now());
         }
         output.finish(ExitStatus::from_raw(status << 8))
     }
@@ -231,7 +264,10 @@ error: test failed, to rerun pass `-p telegen-rules --test it`
 
     #[test]
     fn what_does_not_compile_has_failed() {
-        assert_eq!(read("error: could not compile `x`", 101).failed, ["cargo test: exit status: 101"]);
+        assert_eq!(
+            read("error: could not compile `x`", 101).failed,
+            ["the tests ended with exit status: 101"]
+        );
     }
 
     #[test]
@@ -239,11 +275,50 @@ error: test failed, to rerun pass `-p telegen-rules --test it`
         let mut output = Output::default();
         let mut notable = Vec::new();
         for line in PASSED.lines() {
-            if output.read(line) == Kind::Notable {
+            if output.read(line, Instant::now()) == Kind::Notable {
                 notable.push(line.trim().split(' ').next().unwrap_or_default());
             }
         }
         assert_eq!(notable, ["Running", "test", "test", "Doc-tests", "test"]);
+    }
+
+    #[test]
+    fn a_test_takes_from_the_end_of_the_one_before_to_its_own() {
+        let begin = Instant::now();
+        let mut output = Output::default();
+        let lines = [
+            (0, "     Running tests/main.rs (d/main-1)"),
+            (2, "running 3 tests"),
+            (5, "test a::quick ... ok"),
+            (8, "test a::skipped ... SKIPPED a::skipped: no runc"),
+            (9, "ok"),
+            (19, "test b::slow ... FAILED"),
+            (20, "failures:"),
+            (21, "test no::test ... of this program's"),
+        ];
+        for (seconds, line) in lines {
+            output.read(line, begin + Duration::from_secs(seconds));
+        }
+        let timed: Vec<_> =
+            output.tally.timed.iter().map(|test| (test.name.as_str(), test.took.as_secs())).collect();
+        assert_eq!(timed, [("a::quick", 3), ("a::skipped", 4), ("b::slow", 10)]);
+    }
+
+    #[test]
+    fn times_are_kept_of_tests_that_run_one_at_a_time() -> Result<()> {
+        let command = |lines: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("printf '%s\\n' {lines}")]);
+            command
+        };
+        let lines = "'running 1 test' 'test a ... ok' 'test result: ok. 1 passed; 0 failed;'";
+        let mut seen = Vec::new();
+        let alone = run_serially(command(lines), "main", |line| seen.push(line.to_owned()))?;
+        assert_eq!((alone.passed, alone.timed.len(), seen.len()), (1, 1, 3));
+        assert_eq!(run(command(&format!("'     Running x (d/x-1)' {lines}")), Shown::All)?, Tally::pass());
+        let crashed = run_serially(command("'running 1 test'"), "main", |_| ())?;
+        assert_eq!(crashed.failed, ["main ended without a result"]);
+        Ok(())
     }
 
     #[test]
@@ -255,7 +330,7 @@ error: test failed, to rerun pass `-p telegen-rules --test it`
         ]);
         let tally = run(command, Shown::NotPassed)?;
         assert_eq!(tally.passed, 5);
-        assert_eq!(tally.failed, ["cargo test: exit status: 1"]);
+        assert_eq!(tally.failed, ["the tests ended with exit status: 1"]);
         Ok(())
     }
 }

@@ -15,11 +15,13 @@ mod bench;
 mod check;
 mod e2e;
 mod job;
+mod lanes;
 mod libtest;
 mod metadata;
 mod privilege;
 mod project;
 mod skips;
+mod slowest;
 mod tally;
 
 use anyhow::Result;
@@ -44,7 +46,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         summary: Option<PathBuf>,
     },
-    /// The end-to-end tests, as root, one at a time
+    /// The end-to-end tests, as root
     E2e {
         /// Only tests whose names contain one of these
         #[arg(value_name = "NAME")]

@@ -39,7 +39,18 @@ fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // Colours would stand in the lines that are counted.
     command.current_dir(root).env("CARGO_TERM_COLOR", "never");
+    for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
+        if is_of_this_package(&name) {
+            command.env_remove(name);
+        }
+    }
     command
+}
+
+/// What cargo has told this program of its own package. There are build scripts that are run anew when it changes, and with
+/// them all that needs them is built anew: it must be the same as where a user calls cargo.
+fn is_of_this_package(name: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Runs a command that passes or fails as a whole.
@@ -67,6 +78,20 @@ mod tests {
         command.args(["-c", "exit 3"]);
         assert_eq!(pass_or_fail(command)?.failed, ["sh -c exit 3: exit status: 3"]);
         assert!(pass_or_fail(Command::new("/nonexistent")).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn cargo_is_not_told_of_this_package() -> Result<()> {
+        let removed = |name: &str| {
+            let command = cargo(Path::new("/"));
+            command.get_envs().any(|(key, value)| key == name && value.is_none())
+        };
+        // These are there while a test runs, as they are under `cargo run`.
+        for name in ["CARGO_PKG_NAME", "CARGO_PKG_VERSION_MAJOR", "CARGO_MANIFEST_DIR"] {
+            assert!(std::env::var_os(name).is_some() && removed(name), "{name}");
+        }
+        assert!(!removed("CARGO_HOME") && !removed("CARGO_TARGET_DIR") && !removed("PATH"));
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! What became of tests and checks.
 
+use crate::slowest::Timed;
 use std::fmt;
 
 /// How many passed, and which did not.
@@ -10,6 +11,8 @@ pub(crate) struct Tally {
     pub(crate) failed: Vec<String>,
     /// What could not run, and why.
     pub(crate) skipped: Vec<String>,
+    /// How long tests took, as far as that is known.
+    pub(crate) timed: Vec<Timed>,
 }
 
 impl Tally {
@@ -36,6 +39,15 @@ impl Tally {
         self.passed += other.passed;
         self.failed.extend(placed(&other.failed));
         self.skipped.extend(placed(&other.skipped));
+        self.timed.extend_from_slice(&other.timed);
+    }
+
+    /// Adds what became of tests of the same place.
+    pub(crate) fn take(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed.extend(other.failed);
+        self.skipped.extend(other.skipped);
+        self.timed.extend(other.timed);
     }
 
     /// Whether something passed and nothing failed: a run of nothing is no success.
@@ -47,7 +59,7 @@ impl Tally {
 /// The line of totals.
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { passed, failed, skipped } = self;
+        let Self { passed, failed, skipped, .. } = self;
         write!(f, "{passed} passed, {} failed, {} skipped", failed.len(), skipped.len())
     }
 }

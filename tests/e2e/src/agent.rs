@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// What a test settles about its agent.
@@ -238,15 +239,24 @@ impl Agent {
     }
 }
 
-/// Addresses of the loopback device that nobody listens at.
+/// The first port that may be given, of a range in which the kernel gives none by itself.
+const FIRST_PORT: u32 = 12_000;
+/// How many ports a test program has, and how many programs have different ones.
+const PORTS: u32 = 500;
+const PROGRAMS: u32 = 40;
+
+/// Addresses of the loopback device that nobody listens at, and that nobody is given before an agent listens there: neither a
+/// client by the kernel, nor another test, here or in a program that runs beside this one.
 fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
-    // All are held until all are known: a port that has been let go may be given again at once.
-    let mut held = Vec::new();
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let first = FIRST_PORT + std::process::id() % PROGRAMS * PORTS;
     let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];
     for address in &mut addresses {
-        let listener = TcpListener::bind(*address)?;
-        *address = listener.local_addr()?;
-        held.push(listener);
+        let free = (0..PORTS).find_map(|_| {
+            address.set_port((first + GIVEN.fetch_add(1, Ordering::Relaxed) % PORTS).try_into().ok()?);
+            TcpListener::bind(*address).ok()
+        });
+        free.context("all ports are taken")?;
     }
     Ok(addresses)
 }

@@ -65,7 +65,7 @@ pub use pod_place::PodPlace;
 pub use pod_process::PodProcess;
 pub use poll::until;
 pub use pprof::{Frame, Profile, Sample, TopRow, pprof_top};
-pub use recording::{Recording, record, record_files};
+pub use recording::{Recording, record, record_files, until_it_records};
 pub use runtime_profile::{RuntimeProfiles, refusing};
 pub use scratch::Scratch;
 pub use subject::{Observation, Subject};

@@ -1,7 +1,7 @@
 //! Recordings by `telegen record`.
 
-use crate::{Outcome, Profile, run, telegen};
-use anyhow::{Context, Result};
+use crate::{Outcome, Profile, Running, run, telegen, until};
+use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,6 +43,21 @@ pub fn record(directory: &Path, arguments: &[&str]) -> Result<Recording> {
     let outcome = run(command.current_dir(directory), PATIENCE)?.expect_code(0)?;
     let profile = Profile::read(&path).with_context(|| outcome.to_string())?;
     Ok(Recording { outcome, profile, path })
+}
+
+/// Waits until a `telegen record` that was started has begun: it has its targets, and has given up the system calls that it
+/// needs for its preparations only, as the last of these.
+///
+/// # Errors
+///
+/// If it ends instead.
+pub fn until_it_records(recording: &mut Running) -> Result<()> {
+    let status = format!("/proc/{}/status", recording.pid());
+    until(PATIENCE, "the recording to begin", || {
+        ensure!(recording.is_running()?, "{}", recording.stderr()?);
+        let status = std::fs::read_to_string(&status).context("the recording's status")?;
+        Ok(status.lines().any(|line| line == "Seccomp:\t2").then_some(()))
+    })
 }
 
 /// The names of the files in a directory, sorted.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, anyhow, bail};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{LazyLock, Mutex};
@@ -162,6 +162,9 @@ pub fn build_with(name: &str, compiler: &[&str], source: &str) -> Result<PathBuf
     let path = directory.join(name);
     let partial = directory.join(format!("{name}.partial"));
     let [compiler, options @ ..] = compiler else { bail!("no compiler for {name}") };
+    // Tests that run beside this one may build the same. Closing the file ends it.
+    let lock = File::create(directory.join("lock")).context("cannot lock the workloads")?;
+    lock.lock().context("cannot lock the workloads")?;
     let mut command = Command::new(compiler);
     command.args(options).arg("-o").arg(&partial).arg(workloads().join(source));
     // The Go tool is not to look for modules anywhere.

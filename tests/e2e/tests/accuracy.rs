@@ -1,7 +1,8 @@
 //! The number of samples, and their shares, against CPU time that was measured by others.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use std::path::Path;
+use std::sync::LazyLock;
 use telegen_e2e::accuracy::{assert_sample_count, assert_share};
 use telegen_e2e::{Container, CpuMeter, Program, Recording, Scratch, pprof_top, record, reported, skip};
 
@@ -31,17 +32,24 @@ fn record_burner(arguments: &[&str], burner: &[&str]) -> Result<(Recording, f64)
     Ok((recording, cpu_seconds))
 }
 
+/// One recording of one thread, which more than one test looks at.
+fn single_thread() -> Result<&'static (Recording, f64)> {
+    // Longer than the default duration, which must not cut a command short.
+    static RECORDED: LazyLock<Result<(Recording, f64)>> =
+        LazyLock::new(|| record_burner(&[], &["--seconds", "12"]));
+    RECORDED.as_ref().map_err(|error| anyhow!("{error:?}"))
+}
+
 #[test]
 fn a_single_thread_is_counted_by_its_cpu_time() -> Result<()> {
-    // Longer than the default duration, which must not cut a command short.
-    let (recording, cpu_seconds) = record_burner(&[], &["--seconds", "12"])?;
-    assert_sample_count(recording.profile.total(), cpu_seconds, 99.0);
+    let (recording, cpu_seconds) = single_thread()?;
+    assert_sample_count(recording.profile.total(), *cpu_seconds, 99.0);
     Ok(())
 }
 
 #[test]
 fn values_are_nanoseconds_of_cpu_time() -> Result<()> {
-    let (Recording { profile, .. }, cpu_seconds) = record_burner(&[], &["--seconds", "10"])?;
+    let (Recording { profile, .. }, cpu_seconds) = single_thread()?;
     assert_eq!(profile.sample_types, ["samples/count", "cpu/nanoseconds"]);
     assert_eq!(profile.period_type, "cpu nanoseconds");
     assert!(profile.period.abs_diff(1_000_000_000 / 99) <= 1, "a period of {} ns", profile.period);

@@ -5,9 +5,8 @@ use rustix::process::Signal;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread::sleep;
 use std::time::Duration;
-use telegen_e2e::{Profile, Program, Running, Scratch, reported, telegen, until};
+use telegen_e2e::{Profile, Program, Running, Scratch, reported, telegen, until, until_it_records};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const CPU_MILLISECONDS: &str = "300";
@@ -37,7 +36,7 @@ fn assert_followed(name: &str, chain: impl Fn(&Path, &Path) -> Command) -> Resul
     let output = scratch.join("chain.pb.gz");
     let mut recording =
         Running::spawn(telegen(["record", "--name", name, "-d", "300s", "-o"])?.arg(&output))?;
-    sleep(Duration::from_secs(3));
+    until_it_records(&mut recording)?;
     let mut cpu_seconds = 0.0;
     for _ in 0..3 {
         cpu_seconds += run_to_the_end(&scratch, &mut chain(&starter, &end))?;

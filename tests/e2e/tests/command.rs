@@ -5,6 +5,7 @@ use std::time::Duration;
 use telegen_e2e::accuracy::assert_sample_count;
 use telegen_e2e::{
     Profile, Program, Recording, Running, Scratch, record, record_files, reported, run, telegen,
+    until_it_records,
 };
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -124,7 +125,8 @@ fn ctrl_c_ends_early_and_still_writes() -> Result<()> {
     let burner = scratch.install(Program::Burn, "tg-command-int")?;
     let output = scratch.join("a.pb.gz");
     let mut recording = Running::spawn(telegen(["record", "-o"])?.arg(&output).arg("--").arg(burner))?;
-    std::thread::sleep(Duration::from_secs(5));
+    until_it_records(&mut recording)?;
+    std::thread::sleep(Duration::from_secs(2));
     recording.signal(rustix::process::Signal::INT)?;
     let outcome = recording.wait(LIMIT)?;
     assert!(

@@ -10,7 +10,7 @@ use std::thread::sleep;
 use std::time::Duration;
 use telegen_e2e::{
     Agent, AgentSettings, Container, Profile, Program, Running, Sample, Scratch, reported, run, skip,
-    telegen, until,
+    telegen, until, until_it_records,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -25,10 +25,7 @@ fn record_stopped(
     let output = scratch.join("stopped.pb.gz");
     let arguments = [&["record", "--force", "-d", "300s"], flags, &["-o"]].concat();
     let mut recording = Running::spawn(telegen(arguments)?.arg(&output))?;
-    until(LIMIT, "the recording to begin", || {
-        assert!(recording.is_running()?, "{}", recording.stderr()?);
-        Ok(is_confined(recording.pid())?.then_some(()))
-    })?;
+    until_it_records(&mut recording)?;
     sleep(Duration::from_secs(1));
     recording.signal(Signal::STOP)?;
     until(LIMIT, "all threads to stop", || Ok(is_stopped(recording.pid())?.then_some(())))?;
@@ -37,11 +34,6 @@ fn record_stopped(
     recording.signal(Signal::INT)?;
     let outcome = recording.wait(LIMIT)?.expect_code(0)?;
     Ok((Profile::read(&output).with_context(|| outcome.to_string())?, cpu_seconds?))
-}
-
-/// Whether it has given up the system calls that it needs for its preparations only, as the last of these.
-fn is_confined(pid: u32) -> Result<bool> {
-    Ok(fs::read_to_string(format!("/proc/{pid}/status"))?.lines().any(|line| line == "Seccomp:\t2"))
 }
 
 /// Whether all threads have stopped: the first of them to be scheduled tells the others, which run on until then.

@@ -102,7 +102,8 @@ fn a_dead_server_delays_nobody_whose_rules_do_not_need_it() -> Result<()> {
 #[test]
 fn a_kubeconfig_that_is_missing_is_a_usage_error() -> Result<()> {
     let scratch = Scratch::new()?;
-    let rules = "profiler:\n  target_namespaces: [shop]\n  kubernetes: {enabled: true, node_name: n, kubeconfig: /nonexistent/kubeconfig}\n";
+    let rules = "profiler:\n  target_namespaces: [shop]\n  server: {listen: \"127.0.0.1:0\", health_listen: \"127.0.0.1:0\"}\n  \
+                 kubernetes: {enabled: true, node_name: n, kubeconfig: /nonexistent/kubeconfig}\n";
     let config = scratch.write("c.yaml", rules)?;
     for arguments in [&["targets"][..], &["agent"], &["record", "-d", "1s", "--namespace", "x"]] {
         let outcome =

@@ -3,9 +3,8 @@
 use anyhow::{Context, Result};
 use std::path::Path;
 use std::process::Command;
-use std::thread::sleep;
 use std::time::Duration;
-use telegen_e2e::{Profile, Program, Recording, Running, Scratch, record, telegen, until};
+use telegen_e2e::{Profile, Program, Recording, Running, Scratch, record, telegen, until, until_it_records};
 
 /// A recording that runs in the background while the test acts.
 struct Background {
@@ -17,9 +16,8 @@ impl Background {
     fn start(directory: &Path, arguments: &[&str]) -> Result<Self> {
         let output = directory.join("background.pb.gz");
         let mut command = telegen(["record"].iter().chain(arguments))?;
-        let running = Running::spawn(command.arg("-o").arg(&output))?;
-        // Long enough that the recording has begun, if not, the test is weaker but not wrong.
-        sleep(Duration::from_secs(3));
+        let mut running = Running::spawn(command.arg("-o").arg(&output))?;
+        until_it_records(&mut running)?;
         Ok(Self { running, output })
     }
 
@@ -41,7 +39,7 @@ fn child_of(running: &Running) -> Result<String> {
 fn a_process_that_starts_during_the_recording_is_captured() -> Result<()> {
     let scratch = Scratch::new()?;
     let _early = scratch.start(Program::Burn, "tg-starts", &[])?;
-    let background = Background::start(scratch.path(), &["--name", "tg-starts", "-d", "8s"])?;
+    let background = Background::start(scratch.path(), &["--name", "tg-starts", "-d", "5s"])?;
     let late = Running::spawn(&mut Command::new(scratch.join("tg-starts")))?;
     let _other = scratch.start(Program::Burn, "tg-starts-not", &[])?;
     let profile = background.finish()?;
@@ -55,7 +53,7 @@ fn a_process_that_starts_during_the_recording_is_captured() -> Result<()> {
 fn a_forked_child_is_captured_with_its_parent() -> Result<()> {
     let scratch = Scratch::new()?;
     let _sleeper = scratch.start(Program::Sleeper, "tg-forker", &[])?;
-    let background = Background::start(scratch.path(), &["--name", "tg-forker", "-d", "10s"])?;
+    let background = Background::start(scratch.path(), &["--name", "tg-forker", "-d", "7s"])?;
     let forker = scratch.install(Program::Forker, "forker/tg-forker")?;
     let forker = Running::spawn(Command::new(forker).arg("1000"))?;
     let child = child_of(&forker)?;
@@ -82,7 +80,7 @@ fn a_child_forked_before_the_recording_is_captured_with_its_parent() -> Result<(
 fn a_child_that_execs_something_else_is_not_captured() -> Result<()> {
     let scratch = Scratch::new()?;
     let _sleeper = scratch.start(Program::Sleeper, "tg-spawner", &[])?;
-    let background = Background::start(scratch.path(), &["--name", "tg-spawner", "-d", "8s"])?;
+    let background = Background::start(scratch.path(), &["--name", "tg-spawner", "-d", "5s"])?;
     let burner = scratch.install(Program::Burn, "tg-spawned")?;
     let spawner = scratch.install(Program::Spawner, "spawner/tg-spawner")?;
     let _spawner = Running::spawn(Command::new(spawner).arg("1000").arg(burner).args(["--seconds", "1"]))?;
@@ -103,7 +101,7 @@ fn the_children_of_a_chosen_pid_are_not_chosen_with_it() -> Result<()> {
     command.args(["-c", script, "sh"]).arg(&start).arg(&forker).arg("2000");
     let parent = Running::spawn(&mut command)?;
     let pid = parent.pid().to_string();
-    let background = Background::start(scratch.path(), &["--pid", &pid, "-d", "8s"])?;
+    let background = Background::start(scratch.path(), &["--pid", &pid, "-d", "5s"])?;
     scratch.write("start", "")?;
     let child = child_of(&parent)?;
     let profile = background.finish()?;
@@ -133,7 +131,7 @@ fn a_process_that_execs_into_a_target_is_recorded_from_then_on() -> Result<()> {
     let burner = scratch.install(Program::Burn, "tg-becomes")?;
     let _sleeper =
         Running::spawn(&mut Command::new(scratch.install(Program::Sleeper, "sleeper/tg-becomes")?))?;
-    let background = Background::start(scratch.path(), &["--name", "tg-becomes", "-d", "8s"])?;
+    let background = Background::start(scratch.path(), &["--name", "tg-becomes", "-d", "5s"])?;
     let arguments = ["500", burner.to_str().context("UTF-8")?, "--seconds", "1"];
     let _running = scratch.start(Program::ExecMidway, "tg-not-yet", &arguments)?;
     let profile = background.finish()?;
@@ -169,7 +167,7 @@ fn both_programs_of_a_pid_that_execs_have_their_own_names() -> Result<()> {
 fn a_process_that_renames_itself_into_a_target_is_recorded_from_then_on() -> Result<()> {
     let scratch = Scratch::new()?;
     let _sleeper = scratch.start(Program::Sleeper, "tg-renamed", &[])?;
-    let background = Background::start(scratch.path(), &["--name", "tg-renamed", "-d", "8s"])?;
+    let background = Background::start(scratch.path(), &["--name", "tg-renamed", "-d", "5s"])?;
     let running = scratch.start(Program::Rename, "tg-unnamed", &["500", "tg-renamed"])?;
     let profile = background.finish()?;
     let pid = running.pid().to_string();

@@ -1,4 +1,5 @@
-//! End-to-end tests of `telegen`: real programs under the real BPF. They need root and run one at a time.
+//! End-to-end tests of `telegen`: real programs under the real BPF. They need root and run one at a time, but for those that
+//! `lanes.txt` lets run beside others.
 
 mod accuracy;
 mod agent_access;

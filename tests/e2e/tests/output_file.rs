@@ -5,7 +5,9 @@ use anyhow::Result;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
-use telegen_e2e::{Outcome, Profile, Program, Running, Scratch, Tmpfs, record_files, run, skip, telegen};
+use telegen_e2e::{
+    Outcome, Profile, Program, Running, Scratch, Tmpfs, record_files, run, skip, telegen, until_it_records,
+};
 
 /// A recording that would last far longer than the test's patience, so that it must be refused beforehand.
 fn refused_beforehand(burner: &Running, arguments: &[&str]) -> Result<Outcome> {
@@ -49,8 +51,8 @@ fn a_file_that_appears_during_the_recording_is_not_overwritten() -> Result<()> {
     let burner = scratch.start(Program::Burn, "tg-appears", &[])?;
     let pid = burner.pid().to_string();
     let file = scratch.join("a.pb.gz");
-    let mut recording = Running::spawn(telegen(["record", "--pid", &pid, "-d", "6s", "-o"])?.arg(&file))?;
-    std::thread::sleep(Duration::from_secs(3));
+    let mut recording = Running::spawn(telegen(["record", "--pid", &pid, "-d", "3s", "-o"])?.arg(&file))?;
+    until_it_records(&mut recording)?;
     assert!(recording.is_running()?);
     // If the recording holds the name from its beginning, by a file of its own, nobody can come in between.
     if fs::OpenOptions::new().write(true).create_new(true).open(&file).is_err() {

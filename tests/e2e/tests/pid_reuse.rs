@@ -7,7 +7,9 @@ use std::fs;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
-use telegen_e2e::{Agent, AgentSettings, Profile, Program, Running, Scratch, run, skip, telegen};
+use telegen_e2e::{
+    Agent, AgentSettings, Profile, Program, Running, Scratch, run, skip, telegen, until_it_records,
+};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -137,7 +139,7 @@ fn record_lives(
     let rate = HZ.to_string();
     let arguments = [&["record", "--force", "-d", "300s", "-F", &rate], flags, &["-o"]].concat();
     let mut recording = Running::spawn(telegen(arguments)?.arg(&output))?;
-    sleep(Duration::from_secs(3));
+    until_it_records(&mut recording)?;
     for (nth, life) in lives.iter().enumerate() {
         if !life.live(scratch, nth, pid)? {
             return Ok(Err(format!("pid {pid} could not be had again")));

@@ -3,9 +3,8 @@
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::thread::sleep;
 use std::time::Duration;
-use telegen_e2e::{Profile, Program, Running, Scratch, reported, run, telegen};
+use telegen_e2e::{Profile, Program, Running, Scratch, reported, run, telegen, until_it_records};
 
 const LIVES: usize = 60;
 
@@ -17,7 +16,7 @@ fn processes_that_come_and_go_within_the_recording_are_counted_and_named() -> Re
     let output = scratch.join("a.pb.gz");
     let mut recording =
         Running::spawn(telegen(["record", "--name", "tg-short", "-d", "120s", "-o"])?.arg(&output))?;
-    sleep(Duration::from_secs(3));
+    until_it_records(&mut recording)?;
     let program = scratch.install(Program::Short, "tg-short")?;
     let mut cpu_seconds = 0.0;
     for _ in 0..LIVES {

@@ -4,14 +4,18 @@ use anyhow::{Context, Result};
 use rustix::process::Signal;
 use std::thread::sleep;
 use std::time::Duration;
-use telegen_e2e::{KernelObjects, Profile, Program, Running, Scratch, record_files, telegen, until};
+use telegen_e2e::{
+    KernelObjects, Profile, Program, Running, Scratch, record_files, telegen, until, until_it_records,
+};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn start_long_recording(scratch: &Scratch, name: &str) -> Result<Running> {
     let output = scratch.join("a.pb.gz");
-    let recording = Running::spawn(telegen(["record", "--name", name, "-d", "1000s", "-o"])?.arg(output))?;
-    sleep(Duration::from_secs(5));
+    let mut recording =
+        Running::spawn(telegen(["record", "--name", name, "-d", "1000s", "-o"])?.arg(output))?;
+    until_it_records(&mut recording)?;
+    sleep(Duration::from_secs(2));
     Ok(recording)
 }
 
