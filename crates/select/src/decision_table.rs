@@ -171,6 +171,51 @@ mod tests {
     }
 
     #[test]
+    fn pids_that_fall_together_at_an_end_of_the_table_are_told_apart() {
+        for end in [0, FEWEST_SLOTS - 1] {
+            let table = DecisionTable::new();
+            let slot = |pid: u32| table.hasher.hash_one(u64::from(pid)) as usize & (FEWEST_SLOTS - 1);
+            let pids: Vec<u32> = (1..1 << PID_BITS).filter(|&pid| slot(pid) == end).take(3).collect();
+            for &pid in &pids[..2] {
+                table.set(Pid(pid), Some(YES));
+            }
+            let found = pids.iter().map(|&pid| table.get(Pid(pid)));
+            assert_eq!(found.collect::<Vec<_>>(), [Some(YES), Some(YES), None]);
+        }
+    }
+
+    #[test]
+    fn half_full_it_is_made_anew_for_the_pids_that_are_left() {
+        let table = DecisionTable::new();
+        let slots = || table.bytes() / 8;
+        let set = |pids: std::ops::RangeInclusive<u32>, decision| {
+            pids.for_each(|pid| table.set(Pid(pid), decision));
+        };
+        set(1..=512, Some(YES));
+        set(1..=100, None);
+        assert_eq!(slots(), 1024, "512 have been given away");
+        set(513..=513, Some(YES));
+        assert_eq!(slots(), 2048, "412 were left");
+        set(514..=1124, Some(YES));
+        assert_eq!(slots(), 2048, "1,024 have been given away");
+        set(1125..=1125, Some(YES));
+        assert_eq!(slots(), 4096, "1,024 were left");
+        assert!((1..=100).all(|pid| table.get(Pid(pid)).is_none()));
+        assert!((101..=1125).all(|pid| table.get(Pid(pid)) == Some(YES)));
+    }
+
+    #[test]
+    fn a_pid_whose_decision_is_taken_away_keeps_its_slot() {
+        let table = DecisionTable::new();
+        for _ in 0..1_000 {
+            table.set(Pid(7), Some(YES));
+            table.clear(Pid(7));
+            assert_eq!(table.get(Pid(7)), None);
+        }
+        assert_eq!(table.slots.load().used.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
     fn readers_never_miss_a_pid_while_others_come_and_go() {
         let table = DecisionTable::new();
         let stay: Vec<Pid> = (1..=200).map(|n| Pid(n * 7)).collect();

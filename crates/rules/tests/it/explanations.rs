@@ -138,6 +138,19 @@ fn rules_are_named_as_they_were_written() {
 }
 
 #[test]
+fn the_only_rule_on_labels_needs_no_place() {
+    for key in [Key::Labels, Key::ExcludeLabels] {
+        let rules = rules(|own| *own = only(key));
+        let reason = if key.is_exclusion() {
+            Reason::Excluded { key, index: 0 }
+        } else {
+            Reason::Included { key, index: 0 }
+        };
+        assert_eq!(rules.reason(Decision::skip(reason)), format!("{} = \"app=web\"", key.name()));
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said_with_and_without_its_place() {
     let spec = RuleSpec {
         process_names: names(&["a["]),

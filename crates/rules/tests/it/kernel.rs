@@ -372,6 +372,19 @@ fn only_what_an_exclusion_matches_is_excluded() {
 }
 
 #[test]
+fn it_is_known_whether_the_kernel_sees_all_exclusions_and_all_inclusions() {
+    let known = |change: &dyn Fn(&mut RuleSpec)| {
+        let kernel = rules(|spec| change(spec)).kernel_rules();
+        (kernel.knows_exclusions(), kernel.knows_inclusions())
+    };
+    let many = (0..65).map(|n| format!("p{n}")).collect::<Vec<_>>();
+    assert_eq!(known(&|spec| spec.process_names = vec!["java".into()]), (true, true));
+    assert_eq!(known(&|spec| spec.process_names = vec!["j?va".into()]), (true, false));
+    assert_eq!(known(&|spec| spec.exclude_process_names = vec!["j?va".into()]), (false, false));
+    assert_eq!(known(&|spec| spec.process_names.clone_from(&many)), (false, false));
+}
+
+#[test]
 fn it_says_no_only_where_nothing_else_could_select() {
     let seen = Seen { comm: "sh".into(), path: "/bin/sh".into(), argv0: "sh".into() };
     let says_no = |change: &dyn Fn(&mut RuleSpec)| {
