@@ -182,6 +182,18 @@ static __always_inline u64 *tg_interrupted_register(struct tg_walk *walk, u32 nu
 }
 #endif
 
+/* rax, rdx, rcx, rsi, rdi, r8 to r11 by their DWARF numbers: compilers take it that a call changes them. */
+#define TG_CHANGED_BY_CALLS 0xf37
+
+/*
+ * Whether the frame that has called the interrupted one finds its own by such a register. A compiler's does not: this one is
+ * written by hand, and calls what leaves the register alone.
+ */
+static __always_inline bool tg_outlives_call(struct tg_walk *walk, const struct tg_unwind_rule *rule)
+{
+	return rule->kind == TG_RULE_REGISTER && TG_CHANGED_BY_CALLS >> (rule->reg & 31) & 1 && !walk->registers.exact;
+}
+
 static __always_inline int tg_step_by_table(struct tg_walk *walk, u64 pc)
 {
 	struct tg_unwind_table *table = bpf_map_lookup_elem(&tg_tables, &walk->range.table);
@@ -194,7 +206,7 @@ static __always_inline int tg_step_by_table(struct tg_walk *walk, u64 pc)
 	rule = tg_unwind_rule(tg_unwind_find(table, position));
 	if (!rule)
 		return TG_STEP_UNKNOWN;
-	if (!walk->depth)
+	if (!walk->depth || (walk->depth == 1 && tg_outlives_call(walk, rule)))
 		other = tg_interrupted_register(walk, rule->reg);
 	return tg_step(rule, &walk->registers, other, walk->thread);
 }

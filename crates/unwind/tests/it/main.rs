@@ -6,6 +6,7 @@ mod arm_step;
 mod assembled;
 mod code_patterns;
 mod corpus;
+mod descriptions;
 mod go;
 mod go_code;
 mod go_program;
