@@ -223,6 +223,17 @@ static __always_inline bool tg_is_signal_return(u64 pc)
 }
 
 /*
+ * Whether a call returns to an address, `e8` and where it leads from here. The last of a function, which does not return, returns to
+ * the next function.
+ */
+static __always_inline bool tg_is_behind_call(u64 pc)
+{
+	u64 before;
+
+	return !tg_read_user(&before, sizeof(before), pc - sizeof(before)) && (before >> 24 & 0xff) == 0xe8;
+}
+
+/*
  * Up from a frame. Where the byte before a return address is no function's, no call has put it there. It is that of a signal's
  * frame, or of a function that something has been made to look as if it came from, as a context's first function. That function's
  * frame is the last one. The walk looks at such a frame twice.
@@ -265,7 +276,7 @@ static __always_inline int tg_step_up(struct tg_walk *walk)
 			walk->not_called = true;
 			return tg_step_signal(&walk->registers);
 		}
-		if (described) {
+		if (described && !tg_is_behind_call(walk->registers.pc)) {
 			walk->at_start = true;
 			walk->registers.exact = TG_EXACT;
 			return TG_STEP_AGAIN;
