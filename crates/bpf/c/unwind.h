@@ -200,6 +200,18 @@ static __always_inline u64 *tg_interrupted_register(struct tg_walk *walk, u32 nu
 }
 #endif
 
+/* rax, rdx, rcx, rsi, rdi, r8 to r11 by their DWARF numbers: compilers take it that a call changes them. */
+#define TG_CHANGED_BY_CALLS 0xf37
+
+/*
+ * Whether the frame that has called the interrupted one finds its own by such a register. A compiler's does not: this one is
+ * written by hand, and calls what leaves the register alone.
+ */
+static __always_inline bool tg_outlives_call(struct tg_walk *walk, const struct tg_unwind_rule *rule)
+{
+	return rule->kind == TG_RULE_REGISTER && TG_CHANGED_BY_CALLS >> (rule->reg & 31) & 1 && !walk->registers.exact;
+}
+
 /* The rule that holds at a position of a table; false if there is no such table any more. */
 static __always_inline bool tg_find_rule(struct tg_found *found, u32 number, u32 position, u32 *rule)
 {
@@ -232,7 +244,7 @@ static __always_inline int tg_step_by_table(struct tg_walk *walk, struct tg_foun
 	rule = tg_unwind_rule(number);
 	if (!rule)
 		return TG_STEP_UNKNOWN;
-	if (!walk->depth)
+	if (!walk->depth || (walk->depth == 1 && tg_outlives_call(walk, rule)))
 		other = tg_interrupted_register(walk, rule->reg);
 	return tg_step(rule, &walk->registers, other, walk->thread);
 }
@@ -246,6 +258,17 @@ static __always_inline bool tg_is_signal_return(u64 pc)
 	u64 instructions;
 
 	return !tg_read_user(&instructions, sizeof(instructions), pc) && instructions == 0x0f0000000fc0c748ULL;
+}
+
+/*
+ * Whether a call returns to an address, `e8` and where it leads from here. The last of a function, which does not return, returns to
+ * the next function.
+ */
+static __always_inline bool tg_is_behind_call(u64 pc)
+{
+	u64 before;
+
+	return !tg_read_user(&before, sizeof(before), pc - sizeof(before)) && (before >> 24 & 0xff) == 0xe8;
 }
 
 /*
@@ -291,7 +314,7 @@ static __always_inline int tg_step_up(struct tg_walk *walk, struct tg_found *fou
 			walk->not_called = true;
 			return tg_step_signal(&walk->registers);
 		}
-		if (described) {
+		if (described && !tg_is_behind_call(walk->registers.pc)) {
 			walk->at_start = true;
 			walk->registers.exact = TG_EXACT;
 			return TG_STEP_AGAIN;

@@ -69,7 +69,7 @@ u32 tg_native_find(const u8 *bytes, u32 blocks, u32 position, u32 *asked_for)
 int tg_native_step(const struct tg_unwind_rule *rule, u64 *state, const u64 *other, u64 thread,
 		   int (*read)(void *, u64, u64 *), void *context)
 {
-	struct tg_unwind_registers registers = { state[0], state[1], state[2], 0, (u8)state[3], (u8)state[4] };
+	struct tg_unwind_registers registers = { state[0], state[1], state[2], (u8)state[5], (u8)state[3], (u8)state[4] };
 	int outcome;
 
 	rules = rule;

@@ -39,6 +39,7 @@ enum tg_rule_kind {
 	TG_RULE_INTERRUPTED = 9, /* as TG_RULE_REGISTER, but its caller was interrupted, and has not called it */
 	TG_RULE_CALL_OF_C = 10,
 	TG_RULE_GOROUTINE = 11,
+	TG_RULE_INDEXED = 12, /* as TG_RULE_DEREF from the stack pointer, and as many words farther as the register says */
 };
 
 enum tg_rule_place {
@@ -304,6 +305,13 @@ static __always_inline int tg_step(const struct tg_unwind_rule *rule, struct tg_
 		registers->sp = cfa;
 		registers->exact = TG_EXACT_NOT;
 		return *other ? TG_STEP_DONE : TG_STEP_OUTERMOST;
+	case TG_RULE_INDEXED:
+		if (!other)
+			return TG_STEP_UNSUPPORTED;
+		if (tg_read_user(&cfa, sizeof(cfa), registers->sp + (s64)rule->cfa_offset + *other * 8))
+			return TG_STEP_UNREADABLE;
+		cfa += (s64)rule->cfa_added;
+		break;
 	case TG_RULE_PLT:
 		cfa = registers->sp + 8 + ((registers->pc & 15) >= rule->reg ? 8 : 0);
 		break;
@@ -339,8 +347,12 @@ static __always_inline int tg_step(const struct tg_unwind_rule *rule, struct tg_
 	default:
 		return TG_STEP_UNSUPPORTED;
 	}
-	/* Stacks grow down; only a signal, and Go's own changes, lead to another stack. */
-	if (switches == registers->switches ? cfa <= registers->sp : switches > TG_MAX_SWITCHES)
+	/*
+	 * Stacks grow down; only a signal, and Go's own changes, lead to another stack. A function that has been interrupted may have
+	 * taken its return address off before it goes on in another one, as OCaml's do that call C.
+	 */
+	if (switches == registers->switches ? cfa < registers->sp + (registers->exact != TG_EXACT) :
+					      switches > TG_MAX_SWITCHES)
 		return TG_STEP_NO_PROGRESS;
 	if (tg_read_frame(rule, cfa, &pc, &fp, &fp_known))
 		return TG_STEP_UNREADABLE;

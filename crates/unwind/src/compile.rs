@@ -304,11 +304,12 @@ where
             let mut context = std::mem::take(&mut self.context);
             let mut rows = entry.rows(&entries.section, &entries.bases, &mut context).ok()?;
             while let Some(row) = rows.next_row().ok()? {
-                // An entry that goes back, or beyond its own end, would break the order of the table.
-                if row.start_address() >= function.end
-                    || row.start_address() < done
-                    || found.len() == MAX_ROWS
-                {
+                // OCaml says of each function what holds behind its end, too.
+                if row.start_address() >= function.end {
+                    break;
+                }
+                // An entry that goes back would break the order of the table.
+                if row.start_address() < done || found.len() == MAX_ROWS {
                     return None;
                 }
                 done = row.start_address();

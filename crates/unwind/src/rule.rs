@@ -94,6 +94,16 @@ pub enum Cfa {
         /// What is added to what is found there.
         added: i16,
     },
+    /// `*(stack pointer + 8 × register + offset) + added`: the same where what lies below is as long as the register says, as in
+    /// OpenSSL's multiplications.
+    Indexed {
+        /// The DWARF number of the register.
+        register: u8,
+        /// The distance of the place, in bytes.
+        offset: i32,
+        /// What is added to what is found there.
+        added: i16,
+    },
     /// An entry of the procedure linkage table: `rsp + 8`, and 8 more from byte `threshold` of the 16 on.
     Plt {
         /// The offset within the entry from which on its push has been done.
@@ -128,6 +138,11 @@ pub enum ReturnAddress {
 impl Cfa {
     pub(crate) fn register(register: Register, offset: i64) -> Option<Self> {
         Some(Self::Register { register: number(register)?, offset: offset.try_into().ok()? })
+    }
+
+    pub(crate) fn indexed(register: Register, offset: i64, added: i64) -> Option<Self> {
+        let (offset, added) = (offset.try_into().ok()?, added.try_into().ok()?);
+        Some(Self::Indexed { register: number(register)?, offset, added })
     }
 
     pub(crate) fn deref(register: Register, offset: i64, added: i64) -> Option<Self> {
@@ -201,6 +216,7 @@ pub(crate) mod kind {
     pub(crate) const INTERRUPTED: u8 = 9;
     pub(crate) const CALL_OF_C: u8 = 10;
     pub(crate) const GOROUTINE: u8 = 11;
+    pub(crate) const INDEXED: u8 = 12;
 }
 
 /// Values of [`RawRule::frame_pointer`] and [`RawRule::return_address`].
@@ -248,6 +264,7 @@ impl From<Rule> for RawRule {
                 let (kind, register, cfa_offset, cfa_added) = match cfa {
                     Cfa::Register { register, offset } => (kind::REGISTER, register, offset, 0),
                     Cfa::Deref { register, offset, added } => (kind::DEREF, register, offset, added),
+                    Cfa::Indexed { register, offset, added } => (kind::INDEXED, register, offset, added),
                     Cfa::Plt { threshold } => (kind::PLT, threshold, 8, 0),
                 };
                 let (return_address, return_address_offset) = match return_address {

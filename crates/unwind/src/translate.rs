@@ -24,6 +24,7 @@ const X86_SIGNAL_STACK_POINTER: i32 = 160;
 enum Meaning {
     Register { register: Register, offset: i64 },
     Deref { register: Register, offset: i64, added: i64 },
+    Indexed { register: Register, offset: i64, added: i64 },
     Plt { threshold: u8 },
 }
 
@@ -67,6 +68,7 @@ impl<S> Translation<'_, S> {
             CfaRule::Expression(expression) => match self.meaning::<R>(*expression)? {
                 Meaning::Register { register, offset } => Cfa::register(register, offset),
                 Meaning::Deref { register, offset, added } => Cfa::deref(register, offset, added),
+                Meaning::Indexed { register, offset, added } => Cfa::indexed(register, offset, added),
                 Meaning::Plt { threshold } => Some(Cfa::Plt { threshold }),
             },
         }
@@ -136,7 +138,7 @@ impl<S> Translation<'_, S> {
 }
 
 fn meaning_of<R: Reader>(operations: &[Operation<R>]) -> Option<Meaning> {
-    use Operation::{And, Deref, Ge, Plus, PlusConstant, RegisterOffset, Shl, UnsignedConstant};
+    use Operation::{And, Deref, Ge, Mul, Plus, PlusConstant, RegisterOffset, Shl, UnsignedConstant};
     let (rest, added) = match operations {
         [rest @ .., PlusConstant { value }] => (rest, i64::try_from(*value).ok()?),
         rest => (rest, 0),
@@ -148,6 +150,14 @@ fn meaning_of<R: Reader>(operations: &[Operation<R>]) -> Option<Meaning> {
         [RegisterOffset { register, offset, .. }, Deref { size: 8, space: false, .. }] => {
             Some(Meaning::Deref { register, offset, added })
         }
+        [
+            RegisterOffset { register: X86_64::RSP, offset, .. },
+            RegisterOffset { register, offset: 0, .. },
+            UnsignedConstant { value: 8 },
+            Mul,
+            Plus,
+            Deref { size: 8, space: false, .. },
+        ] if register != X86_64::RSP => Some(Meaning::Indexed { register, offset, added }),
         [
             RegisterOffset { register: X86_64::RSP, offset: 8, .. },
             RegisterOffset { register: X86_64::RA, offset: 0, .. },

@@ -68,6 +68,7 @@ mod selection;
 mod short_lives;
 mod signals;
 mod stacks;
+mod stacks_assembly;
 mod stacks_container;
 mod stacks_contexts;
 mod stacks_cpp;

@@ -63,9 +63,10 @@ impl Effects {
         }
     }
 
-    /// What holds after a call has returned.
-    pub(super) fn apply_call(state: &mut State) {
-        register::OF_CALLEES.into_iter().for_each(|number| state.set(number, Value::Unknown));
+    /// What holds after a call has returned that may change these registers.
+    pub(super) fn apply_call(state: &mut State, changed: impl Fn(usize) -> bool) {
+        let changed = register::OF_CALLEES.into_iter().filter(|number| changed(*number));
+        changed.for_each(|number| state.set(number, Value::Unknown));
         state.bound = None;
         state.compared = None;
     }
@@ -97,26 +98,31 @@ impl Effects {
         }
     }
 
+    /// Whether an instruction writes a general register, by its number.
+    pub(super) fn writes(&mut self, instruction: &Instruction, number: usize) -> bool {
+        let info = self.info.info_options(instruction, InstructionInfoOptions::NO_MEMORY_USAGE);
+        let mut used = info.used_registers().iter();
+        used.any(|used| is_written(used.access()) && number_of(used.register()) == Some(number))
+    }
+
     /// Of an instruction that is not followed: what it writes is not known any more.
     fn forget_written(&mut self, state: &mut State, instruction: &Instruction) {
         let info = self.info.info_options(instruction, InstructionInfoOptions::NO_MEMORY_USAGE);
-        let writes = |access| {
-            matches!(
-                access,
-                OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite
-            )
-        };
-        let written = info.used_registers().iter().filter(|used| writes(used.access()));
+        let written = info.used_registers().iter().filter(|used| is_written(used.access()));
         for number in written.filter_map(|used| number_of(used.register())) {
             state.set(number, Value::Unknown);
         }
         let to_memory = (0..instruction.op_count())
-            .any(|nth| instruction.op_kind(nth) == OpKind::Memory && writes(info.op_access(nth)));
+            .any(|nth| instruction.op_kind(nth) == OpKind::Memory && is_written(info.op_access(nth)));
         if to_memory && let Some(place) = place_of(state, instruction) {
             let bytes = instruction.memory_size().size().max(1);
             state.store(place, i32::try_from(bytes).unwrap_or(64), Value::Unknown);
         }
     }
+}
+
+fn is_written(access: OpAccess) -> bool {
+    matches!(access, OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite)
 }
 
 /// The number of a general register, or of the one that a part belongs to.

@@ -12,6 +12,9 @@ const MAX_ATTEMPTS: usize = 12;
 /// Calls of a way that are looked at for one that may not return.
 const MAX_BLAMED: usize = 64;
 
+/// Instructions of a called function that are looked at.
+const MAX_CALLED: usize = 1 << 10;
+
 /// Who reads memory that does not change: an address and how many bytes.
 pub(super) type Read<'a> = &'a dyn Fn(u64, usize) -> Option<Vec<u8>>;
 
@@ -172,7 +175,7 @@ impl Explorer<'_, '_> {
             (FlowControl::UnconditionalBranch, _) => {
                 let target = instruction.near_branch_target();
                 if !self.region.contains(target) {
-                    return self.leave(path, front);
+                    return self.leave_by_jump(path, front);
                 }
                 if self.is_other_function(path, target, &front.state) {
                     path.outcome.leaves |= !self.region.never_returns(target);
@@ -244,9 +247,34 @@ impl Explorer<'_, '_> {
             return Ok(None);
         }
         let mut state = front.state.clone();
-        Effects::apply_call(&mut state);
+        let keeper = (0..16).find(|&number| state.keeps_stack(number));
+        let kept = keeper.filter(|&number| self.leaves_alone(instruction, number));
+        Effects::apply_call(&mut state, |number| Some(number) != kept);
         path.push_return(next, state, at, front.way, self.late(next))?;
         Ok(None)
+    }
+
+    /// Whether a call is of a function that calls nothing else and has no instruction that writes a register: those that go
+    /// with hand-written assembly keep what compilers take every call to change.
+    fn leaves_alone(&mut self, call: &Instruction, number: usize) -> bool {
+        if call.flow_control() != FlowControl::Call {
+            return false;
+        }
+        let (mut at, mut farthest) = (call.near_branch_target(), 0);
+        for _ in 0..MAX_CALLED {
+            let Some(instruction) = self.region.decode(at) else { return false };
+            match instruction.flow_control() {
+                FlowControl::Return if at >= farthest => return true,
+                FlowControl::Return | FlowControl::Next => {}
+                FlowControl::ConditionalBranch => farthest = farthest.max(instruction.near_branch_target()),
+                _ => return false,
+            }
+            if self.effects.writes(&instruction, number) {
+                return false;
+            }
+            at = instruction.next_ip();
+        }
+        false
     }
 
     /// The way leads out of the function.
@@ -261,6 +289,15 @@ impl Explorer<'_, '_> {
             return Ok(None);
         }
         self.refuse(path, front)
+    }
+
+    /// The same by a jump: where it leads there is the caller's frame.
+    fn leave_by_jump(&mut self, path: &mut Path, front: &Front) -> Result<Option<u64>, Stop> {
+        let state = &front.state;
+        if state.can_leave() && state.has_own_frame_pointer() {
+            return self.refuse(path, front);
+        }
+        self.leave(path, front)
     }
 
     /// By a table, or to what only a register or memory knows.
@@ -279,8 +316,9 @@ impl Explorer<'_, '_> {
         };
         let targets = jump_table::targets(self.region, self.read, target, state.bound, path.root);
         if targets.is_empty() && state.can_leave() {
-            path.outcome.leaves = true;
-        } else if targets.is_empty() {
+            return self.leave_by_jump(path, front);
+        }
+        if targets.is_empty() {
             path.outcome.open.push(state.clone());
         }
         for target in targets {

@@ -17,7 +17,7 @@ use effect::Effects;
 use explore::{Explorer, Read};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic};
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, Register};
 use path::Outcome;
 use region::{NOT_REACHED, Region, mark};
 use std::ops::Range;
@@ -45,6 +45,8 @@ pub struct MachineCode<'a> {
     /// Gives the addresses at which functions begin: asked when there is code enough for it to matter.
     unasked: Option<Box<dyn FnOnce() -> Vec<u64> + 'a>>,
     symbols: Vec<u64>,
+    /// Addresses that any of the code names, ascending: of functions that are only called by pointers, among much else.
+    named: Vec<u64>,
     /// All code of the binary.
     code: Vec<Range<u64>>,
     code_bytes: u64,
@@ -65,24 +67,32 @@ impl<'a> MachineCode<'a> {
         read: &'a dyn Fn(u64, usize) -> Option<Vec<u8>>,
         symbols: impl FnOnce() -> Vec<u64> + 'a,
     ) -> Self {
-        Self { read, unasked: Some(Box::new(symbols)), symbols: Vec::new(), code, code_bytes: CODE_BYTES }
+        Self {
+            read,
+            unasked: Some(Box::new(symbols)),
+            symbols: Vec::new(),
+            named: Vec::new(),
+            code,
+            code_bytes: CODE_BYTES,
+        }
     }
 
-    /// Where functions begin within a range, as symbols tell.
-    fn symbols_in(&mut self, range: &Range<u64>) -> &[u64] {
+    /// Where functions begin within a range, as symbols and calls tell, and the addresses in it that code names.
+    fn known_in(&mut self, range: &Range<u64>) -> (&[u64], &[u64]) {
         if range.end - range.start >= WITH_SYMBOLS
             && let Some(symbols) = self.unasked.take()
         {
             self.symbols = symbols();
             self.add_called();
-            self.symbols.sort_unstable();
-            self.symbols.dedup();
+            for addresses in [&mut self.symbols, &mut self.named] {
+                addresses.sort_unstable();
+                addresses.dedup();
+            }
         }
-        let at = |address: u64| self.symbols.partition_point(|symbol| *symbol < address);
-        &self.symbols[at(range.start)..at(range.end)]
+        (within(&self.symbols, range), within(&self.named, range))
     }
 
-    /// Adds what is called from anywhere in the binary.
+    /// Adds what is called and named from anywhere in the binary.
     fn add_called(&mut self) {
         let parts = self.code.iter().flat_map(|code| {
             let starts = (code.start..code.end).step_by(CALLER_BYTES);
@@ -97,6 +107,10 @@ impl<'a> MachineCode<'a> {
                 let target = instruction.near_branch_target();
                 if instruction.is_call_near() && target != instruction.next_ip() {
                     self.symbols.push(target);
+                } else if instruction.mnemonic() == Mnemonic::Lea && instruction.is_ip_rel_memory_operand() {
+                    let address = instruction.ip_rel_memory_address();
+                    self.named
+                        .extend(self.code.iter().any(|code| code.contains(&address)).then_some(address));
                 }
             }
         }
@@ -104,11 +118,18 @@ impl<'a> MachineCode<'a> {
 
     fn region(&mut self, range: Range<u64>, found: &mut dyn FnMut(FunctionRows<'_>)) {
         let Some(bytes) = (self.read)(range.start, (range.end - range.start) as usize) else { return };
-        let symbols = self.symbols_in(&range).to_vec();
-        let mut region = Region::new(range.start, &bytes, &symbols);
+        let (symbols, named) = self.known_in(&range);
+        let mut region = Region::new(range.start, &bytes, symbols);
+        named.iter().for_each(|&address| region.add_mark(address, mark::ADDRESS));
         follow(&mut region, self.read);
         rows::tell(&region, found);
     }
+}
+
+/// Those of ascending addresses that lie in a range.
+fn within<'a>(addresses: &'a [u64], range: &Range<u64>) -> &'a [u64] {
+    let at = |end: u64| addresses.partition_point(|address| *address < end);
+    &addresses[at(range.start)..at(range.end)]
 }
 
 impl Undescribed for MachineCode<'_> {
@@ -178,7 +199,8 @@ fn follow_function(
     explorer.explore(start, &entry, does)
 }
 
-/// Where a process begins the frame pointer is cleared first of all, so that those who follow frame pointers end there.
+/// Where a process begins the frame pointer is cleared first of all, so that those who follow frame pointers end there; or, in the
+/// C library's dynamic linker, what the stack begins with is handed on: at a function's start that would be its return address.
 fn begins_a_process(region: &Region<'_>, start: u64) -> bool {
     let first = region.decode(start);
     let first = match first {
@@ -186,11 +208,14 @@ fn begins_a_process(region: &Region<'_>, start: u64) -> bool {
         first => first,
     };
     first.is_some_and(|first| {
-        let is_frame_pointer =
-            |register: iced_x86::Register| register.full_register() == iced_x86::Register::RBP;
-        first.mnemonic() == Mnemonic::Xor
-            && is_frame_pointer(first.op0_register())
-            && is_frame_pointer(first.op1_register())
+        let clears = first.mnemonic() == Mnemonic::Xor
+            && first.op0_register().full_register() == Register::RBP
+            && first.op1_register().full_register() == Register::RBP;
+        let hands_on = first.mnemonic() == Mnemonic::Mov
+            && first.op0_register() == Register::RDI
+            && first.op1_register() == Register::RSP
+            && region.decode(first.next_ip()).is_some_and(|next| next.is_call_near());
+        clears || hands_on
     })
 }
 

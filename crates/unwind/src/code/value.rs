@@ -122,6 +122,19 @@ impl State {
         self.place_in(RSP)
     }
 
+    /// Whether the frame pointer has been changed, to something else than a place in the frame. A function that is left so keeps to
+    /// no convention that has frames: Haskell's code has its own stack in that register, and the machine's stack is not its.
+    pub(super) fn has_own_frame_pointer(&self) -> bool {
+        !self.outermost && self.registers[RBP] == Value::Unknown
+    }
+
+    /// Whether a register that a call may change is what says where the frame is, since the stack pointer does not.
+    pub(super) fn keeps_stack(&self, number: usize) -> bool {
+        let is_lost = self.stack_pointer().is_none_or(|place| place.origin != Origin::Cfa);
+        let is_kept = self.place_in(number).is_some_and(|place| place.origin == Origin::Cfa);
+        is_lost && is_kept && register::OF_CALLEES.contains(&number)
+    }
+
     pub(super) fn place_in(&self, number: usize) -> Option<Place> {
         match self.registers[number] {
             Value::Stack(place) => Some(place),

@@ -74,7 +74,7 @@ pub(crate) struct State {
     pub(crate) registers: Registers,
     /// How often it has gone on on another stack.
     pub(crate) switches: u8,
-    /// `enum tg_exact`, of what it leads to.
+    /// `enum tg_exact`.
     pub(crate) exact: u8,
 }
 
@@ -98,7 +98,8 @@ pub(crate) fn step_in(
         }
     }
     let Registers { pc, sp, fp } = before.registers;
-    let mut state = [pc, sp, fp.unwrap_or(0), u64::from(fp.is_some()), before.switches.into(), 0];
+    let mut state =
+        [pc, sp, fp.unwrap_or(0), u64::from(fp.is_some()), before.switches.into(), before.exact.into()];
     let other = other.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let context = std::ptr::from_mut(&mut memory).cast();
     // SAFETY: all pointers live until the call returns; it keeps none.

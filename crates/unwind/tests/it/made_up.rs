@@ -49,6 +49,17 @@ fn a_stack_that_would_go_down_ends_the_walk() {
 }
 
 #[test]
+fn an_interrupted_function_may_have_taken_its_return_address_off() {
+    let memory = |address: u64| Some(address);
+    let rule = frame(7, 0, SavedRegister::Same);
+    let before = State { registers: AT, switches: 0, exact: 0 };
+    let (outcome, _) = step_in(&rule, before, None, 0, &memory);
+    assert_eq!(outcome, Step::NoProgress, "a caller has not");
+    let (outcome, after) = step_in(&rule, State { exact: 1, ..before }, None, 0, &memory);
+    assert_eq!((outcome, after.registers.pc, after.registers.sp), (Step::Done, AT.sp - 8, AT.sp));
+}
+
+#[test]
 fn memory_that_cannot_be_read_leaves_the_frame_as_it_was() {
     let rule = frame(7, 32, SavedRegister::AtCfa(-16));
     assert_eq!(step(&rule, AT, None, &|_| None), (Step::Unreadable, AT));

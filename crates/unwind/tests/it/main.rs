@@ -3,12 +3,15 @@
 
 mod agreement;
 mod arm_step;
+mod assembled;
 mod code_patterns;
 mod corpus;
+mod descriptions;
 mod go;
 mod go_code;
 mod go_program;
 mod go_structures;
+mod hand_written;
 mod kernel_side;
 mod machine_code;
 mod made_up;
