@@ -23,8 +23,9 @@ __asm__(".text\n"
 
 __attribute__((noreturn, used)) void tg_last(void)
 {
-	for (;;)
+	while (tg_thread_cpu_ns() < 1500000000)
 		tg_unevenly();
+	_exit(0);
 }
 
 int main(void)
