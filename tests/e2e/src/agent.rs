@@ -247,7 +247,11 @@ const PROGRAMS: u32 = 40;
 
 /// Addresses of the loopback device that nobody listens at, and that nobody is given before an agent listens there: neither a
 /// client by the kernel, nor another test, here or in a program that runs beside this one.
-fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
+///
+/// # Errors
+///
+/// If all ports that this program may give are taken.
+pub fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
     static GIVEN: AtomicU32 = AtomicU32::new(0);
     let first = FIRST_PORT + std::process::id() % PROGRAMS * PORTS;
     let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];

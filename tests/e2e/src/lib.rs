@@ -48,7 +48,7 @@ mod tmpfs;
 pub mod whole_stacks;
 mod workload;
 
-pub use agent::{Agent, AgentSettings};
+pub use agent::{Agent, AgentSettings, free_addresses};
 pub use authority::{Authority, Pair, Purpose};
 pub use child::{Outcome, Running, run};
 pub use container::Container;

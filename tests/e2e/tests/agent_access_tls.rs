@@ -3,13 +3,13 @@
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, Permissions};
 use std::io::Read;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 use telegen_e2e::{
     Agent, AgentSettings, Authority, NEEDED_CAPABILITIES, Pair, Program, Purpose, Response, Running, Scratch,
-    curl, curl_command, curl_in_vain, run, telegen, telegen_as_nobody_with, until,
+    curl, curl_command, curl_in_vain, free_addresses, run, telegen, telegen_as_nobody_with, until,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -255,7 +255,7 @@ fn an_unprivileged_agent_under_its_filter_reads_the_files_again() -> Result<()> 
     for file in [&pair.key, &next.key, &scratch.text("token")] {
         fs::set_permissions(file, Permissions::from_mode(0o600))?;
     }
-    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let [address] = free_addresses()?;
     let text = format!(
         "profiler:\n{RULES}  server:\n    health_listen: 127.0.0.1:0\n    listen: {address}\n    \
          token_file: {}\n{}",
@@ -281,6 +281,8 @@ fn an_unprivileged_agent_under_its_filter_reads_the_files_again() -> Result<()> 
     fs::rename(&next.cert, &pair.cert)?;
     until(LIMIT, "the second token", || Ok((status("second-token")? == 200).then_some(())))?;
     until(LIMIT, "the next certificate", || {
+        // The files are read for those who connect, and no more than once in a second.
+        status("second-token")?;
         Ok(agent.stderr()?.contains("the files of server.tls have been read again").then_some(()))
     })?;
     // Who has not finished a handshake does not keep it from ending.
