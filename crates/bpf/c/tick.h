@@ -8,7 +8,8 @@ struct tg_sample_scratch {
 	struct tg_sample sample;
 	u64 frames[TG_MAX_USER_FRAMES + TG_MAX_KERNEL_FRAMES];
 	struct tg_walk walk;
-	struct tg_found found[1 << TG_FOUND_BITS];
+	struct tg_memory memory;
+	u64 unseen; /* bytes sent since it was last looked how full the ring is */
 };
 
 struct {
@@ -42,6 +43,7 @@ static __always_inline void tg_interrupted(struct bpf_perf_event_data *ctx, stru
 	walk->registers.exact = TG_EXACT;
 	walk->registers.fp_known = 1;
 	walk->registers.switches = 0;
+	walk->registers.rbx_at = TG_IN_REGISTER;
 	walk->thread = task->thread.fsbase;
 }
 
@@ -55,7 +57,7 @@ static long tg_walk_on(u32 nth, void *unused)
 	if (!scratch)
 		return 1;
 	walk = &scratch->walk;
-	outcome = tg_step_up(walk, scratch->found);
+	outcome = tg_step_up(walk, &scratch->memory);
 	if (outcome == TG_STEP_AGAIN)
 		return 0;
 	at = walk->frames - 1;
@@ -94,12 +96,14 @@ static __always_inline u32 tg_user_stack(struct bpf_perf_event_data *ctx, struct
 	walk->outdated = mapped && *(volatile u32 *)&mapped->remaps != remaps;
 	scratch->sample.flags |= remaps << TG_SAMPLE_REMAPS_SHIFT;
 	walk->range.start = walk->range.end = 0;
+	scratch->memory.stack.bytes = 0;
 	walk->most = tg_user_frames;
 	walk->depth = 0;
 	walk->not_ready = false;
 	walk->at_start = false;
 	walk->ending = TG_ENDING_TRUNCATED;
 	tg_interrupted(ctx, task, walk);
+	scratch->memory.stack.start = walk->registers.sp;
 	scratch->frames[0] = walk->registers.pc;
 	walk->frames = 1;
 	/* Some frames take two turns. */
@@ -172,25 +176,32 @@ static __always_inline u32 tg_kernel_stack(struct bpf_perf_event_data *ctx, stru
 	return (u32)bytes / sizeof(u64);
 }
 
+/* So many bytes of a ring are filled before a look is taken at how full it is. */
+#define TG_UNSEEN_BYTES (4 * 1024)
+
 /*
  * Sends a sample. The reader sleeps on an empty ring and drains a non-empty one by its own timer, so only the first
- * sample into an empty ring wakes it, and one that finds the ring more than half full because the timer is late.
+ * sample into an empty ring wakes it, which is what rings do by themselves, and now and then one that finds the ring more
+ * than half full because the timer is late.
  */
 static __always_inline bool tg_send(struct tg_sample_scratch *scratch, u32 cpu)
 {
 	u32 slot = cpu % (tg_ring_count ? tg_ring_count : 1);
 	void *ring = bpf_map_lookup_elem(&tg_rings, &slot);
 	u64 frames = (u64)scratch->sample.user_frames + scratch->sample.kernel_frames;
-	u64 waiting, flags;
+	u64 bytes, flags = 0;
 
 	barrier_var(frames);
 	if (!ring || frames > TG_MAX_USER_FRAMES + TG_MAX_KERNEL_FRAMES)
 		return false;
-	waiting = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
-	flags = BPF_RB_NO_WAKEUP;
-	if (waiting == 0 || waiting > bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 2)
-		flags = BPF_RB_FORCE_WAKEUP;
-	return bpf_ringbuf_output(ring, scratch, sizeof(struct tg_sample) + frames * sizeof(u64), flags) == 0;
+	bytes = sizeof(struct tg_sample) + frames * sizeof(u64);
+	scratch->unseen += bytes;
+	if (scratch->unseen > TG_UNSEEN_BYTES) {
+		scratch->unseen = 0;
+		if (bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 2)
+			flags = BPF_RB_FORCE_WAKEUP;
+	}
+	return bpf_ringbuf_output(ring, scratch, bytes, flags) == 0;
 }
 
 /* Tells user space of the first sample of a program image, while its mappings can still be read. */

@@ -69,6 +69,18 @@ struct tg_found {
 	u32 unused;
 };
 
+/*
+ * A piece of the stack that was read in one go: a read costs some calls within the kernel, and little more if it is long. Of
+ * frames so large that it would serve one of them, only the end is read.
+ */
+#define TG_STACK_WORDS 64
+#define TG_FRAME_WORDS 8
+struct tg_stack {
+	u64 start; /* where it lies */
+	u64 bytes; /* how much of it there is */
+	u64 words[TG_STACK_WORDS];
+};
+
 /* A walk up a stack, in the scratch memory of its CPU: registers of a BPF program do not outlive a frame. */
 struct tg_walk {
 	struct tg_unwind_registers registers;
@@ -84,6 +96,12 @@ struct tg_walk {
 	bool outdated; /* the list is that of an earlier state of the address space */
 	bool at_start; /* of a function: nothing holds for the byte before the frame's return address */
 	bool not_called; /* the frame that was last left has an address of its own, not that behind a call */
+};
+
+/* What a walk has read and found, so that it need not do so again. */
+struct tg_memory {
+	struct tg_stack stack;
+	struct tg_found found[1 << TG_FOUND_BITS];
 };
 
 /* An outcome of this file alone: the frame is to be looked at once more. */
@@ -102,6 +120,27 @@ static __always_inline const struct tg_unwind_rule *tg_unwind_rule(u32 number)
 static __always_inline int tg_read_user(void *to, u32 bytes, u64 address)
 {
 	return bpf_probe_read_user(to, bytes, (const void *)address);
+}
+
+static __always_inline int tg_read_stack(struct tg_stack *stack, u64 address, u64 *word)
+{
+	u64 at = address - stack->start;
+
+	if (address % sizeof(*word))
+		return tg_read_user(word, sizeof(*word), address);
+	if (at >= stack->bytes) {
+		u32 bytes = at < 2 * sizeof(stack->words) ? sizeof(stack->words) : TG_FRAME_WORDS * sizeof(*word);
+
+		stack->start = address;
+		stack->bytes = 0;
+		/* At the end of a stack there may be nothing behind it. */
+		if (tg_read_user(stack->words, bytes, address))
+			return tg_read_user(word, sizeof(*word), address);
+		stack->bytes = bytes;
+		at = 0;
+	}
+	*word = stack->words[tg_within(at / sizeof(*word), TG_STACK_WORDS)];
+	return 0;
 }
 
 /* 1 if a <= b, else 0; both below 2^63, as the addresses of user space are. */
@@ -163,9 +202,9 @@ static __always_inline enum tg_where tg_find_range(struct tg_walk *walk, u64 pc)
 #define TG_MAX_FRAME_BYTES (8ULL << 20)
 
 /* From a frame to its caller along frame pointers: what just-in-time compilers and some languages keep. */
-static __always_inline int tg_step_by_frame_pointer(struct tg_unwind_registers *registers)
+static __always_inline int tg_step_by_frame_pointer(struct tg_unwind_registers *registers, struct tg_stack *stack)
 {
-	u64 words[2];
+	u64 fp, pc;
 
 	if (!registers->fp_known)
 		return TG_STEP_UNSUPPORTED;
@@ -175,13 +214,14 @@ static __always_inline int tg_step_by_frame_pointer(struct tg_unwind_registers *
 		return TG_STEP_NO_PROGRESS;
 	if (registers->fp - registers->sp > TG_MAX_FRAME_BYTES)
 		return TG_STEP_UNSUPPORTED;
-	if (tg_read_user(words, sizeof(words), registers->fp))
+	if (tg_read_stack(stack, registers->fp, &fp) || tg_read_stack(stack, registers->fp + 8, &pc))
 		return TG_STEP_UNREADABLE;
-	registers->sp = registers->fp + sizeof(words);
-	registers->fp = words[0];
-	registers->pc = words[1];
+	registers->sp = registers->fp + 16;
+	registers->fp = fp;
+	registers->pc = pc;
+	registers->rbx_at = 0;
 	registers->exact = TG_EXACT_NOT;
-	return words[1] ? TG_STEP_DONE : TG_STEP_OUTERMOST;
+	return pc ? TG_STEP_DONE : TG_STEP_OUTERMOST;
 }
 
 #if defined(__TARGET_ARCH_x86)
@@ -233,20 +273,27 @@ static __always_inline bool tg_find_rule(struct tg_found *found, u32 number, u32
 	return true;
 }
 
-static __always_inline int tg_step_by_table(struct tg_walk *walk, struct tg_found *found, u64 pc)
+/* Whether the register by which a rule finds its frame is still what it was when the thread was interrupted. */
+static __always_inline bool tg_is_in_register(struct tg_walk *walk, const struct tg_unwind_rule *rule)
+{
+	return !walk->depth || (walk->depth == 1 && tg_outlives_call(walk, rule)) ||
+	       (rule->reg == TG_DWARF_RBX && walk->registers.rbx_at == TG_IN_REGISTER);
+}
+
+static __always_inline int tg_step_by_table(struct tg_walk *walk, struct tg_memory *memory, u64 pc)
 {
 	const struct tg_unwind_rule *rule;
 	u64 *other = NULL;
 	u32 number;
 
-	if (!tg_find_rule(found, walk->range.table, pc - walk->range.start + walk->range.position, &number))
+	if (!tg_find_rule(memory->found, walk->range.table, pc - walk->range.start + walk->range.position, &number))
 		return TG_STEP_UNKNOWN;
 	rule = tg_unwind_rule(number);
 	if (!rule)
 		return TG_STEP_UNKNOWN;
-	if (!walk->depth || (walk->depth == 1 && tg_outlives_call(walk, rule)))
+	if (tg_is_in_register(walk, rule))
 		other = tg_interrupted_register(walk, rule->reg);
-	return tg_step(rule, &walk->registers, other, walk->thread);
+	return tg_step(rule, &walk->registers, &memory->stack, other, walk->thread);
 }
 
 /*
@@ -276,7 +323,7 @@ static __always_inline bool tg_is_behind_call(u64 pc)
  * frame, or of a function that something has been made to look as if it came from, as a context's first function. That function's
  * frame is the last one. The walk looks at such a frame twice.
  */
-static __always_inline int tg_step_up(struct tg_walk *walk, struct tg_found *found)
+static __always_inline int tg_step_up(struct tg_walk *walk, struct tg_memory *memory)
 {
 	bool second = walk->at_start, was_exact = walk->registers.exact && !second;
 	u64 pc = walk->registers.exact ? walk->registers.pc : walk->registers.pc - 1;
@@ -299,7 +346,7 @@ static __always_inline int tg_step_up(struct tg_walk *walk, struct tg_found *fou
 		break;
 	}
 	if (described)
-		outcome = tg_step_by_table(walk, found, pc);
+		outcome = tg_step_by_table(walk, memory, pc);
 	if (outcome != TG_STEP_UNKNOWN) {
 		/* Behind a signal's frame the address is exact. */
 		bool is_signal = outcome == TG_STEP_DONE && walk->registers.exact == TG_EXACT;
@@ -320,7 +367,7 @@ static __always_inline int tg_step_up(struct tg_walk *walk, struct tg_found *fou
 			return TG_STEP_AGAIN;
 		}
 	}
-	return tg_step_by_frame_pointer(&walk->registers);
+	return tg_step_by_frame_pointer(&walk->registers, &memory->stack);
 }
 
 #endif

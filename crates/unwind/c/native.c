@@ -52,6 +52,12 @@ static int tg_read_user(void *to, u32 bytes, u64 address)
 	return 0;
 }
 
+static int tg_read_stack(struct tg_stack *stack, u64 address, u64 *word)
+{
+	(void)stack;
+	return tg_read_user(word, sizeof(*word), address);
+}
+
 /* `asked_for`, if it is not NULL: how many blocks were looked at. */
 u32 tg_native_find(const u8 *bytes, u32 blocks, u32 position, u32 *asked_for)
 {
@@ -65,23 +71,26 @@ u32 tg_native_find(const u8 *bytes, u32 blocks, u32 position, u32 *asked_for)
 	return rule;
 }
 
-/* `state`: pc, sp, fp, fp_known, switches, exact; exchanged for the caller's. */
+/* `state`: pc, sp, fp, fp_known, switches, exact, rbx_at; exchanged for the caller's. */
 int tg_native_step(const struct tg_unwind_rule *rule, u64 *state, const u64 *other, u64 thread,
 		   int (*read)(void *, u64, u64 *), void *context)
 {
-	struct tg_unwind_registers registers = { state[0], state[1], state[2], (u8)state[5], (u8)state[3], (u8)state[4] };
+	struct tg_unwind_registers registers = {
+		state[0], state[1], state[2], state[6], (u8)state[5], (u8)state[3], (u8)state[4]
+	};
 	int outcome;
 
 	rules = rule;
 	rule_count = 1;
 	read_memory = read;
 	read_context = context;
-	outcome = tg_step(tg_unwind_rule(0), &registers, other, thread);
+	outcome = tg_step(tg_unwind_rule(0), &registers, NULL, other, thread);
 	state[0] = registers.pc;
 	state[1] = registers.sp;
 	state[2] = registers.fp;
 	state[3] = registers.fp_known;
 	state[4] = registers.switches;
 	state[5] = registers.exact;
+	state[6] = registers.rbx_at;
 	return outcome;
 }

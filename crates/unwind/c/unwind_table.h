@@ -7,6 +7,7 @@
  *   const struct tg_unwind_block *tg_unwind_block(struct tg_unwind_table *table, u32 number);   NULL if there is none
  *   const struct tg_unwind_rule *tg_unwind_rule(u32 number);                                    NULL if there is none
  *   int tg_read_user(void *to, u32 bytes, u64 address);                                         0 if it could be read
+ *   int tg_read_stack(struct tg_stack *stack, u64 address, u64 *word);                          the same of a word of the stack
  */
 #ifndef TG_UNWIND_TABLE_H
 #define TG_UNWIND_TABLE_H
@@ -59,14 +60,16 @@ struct tg_unwind_rule {
 	s16 cfa_added;
 	s16 frame_pointer_offset;
 	s16 return_address_offset;
-	s16 unused;
+	s16 rbx;
 };
 _Static_assert(sizeof(struct tg_unwind_rule) == 16, "layout shared with rule.rs");
 
 struct tg_unwind_table;
 static const struct tg_unwind_block *tg_unwind_block(struct tg_unwind_table *table, u32 number);
 static const struct tg_unwind_rule *tg_unwind_rule(u32 number);
+struct tg_stack;
 static int tg_read_user(void *to, u32 bytes, u64 address);
+static int tg_read_stack(struct tg_stack *stack, u64 address, u64 *word);
 
 #ifndef TG_OPAQUE
 /* Keeps the compiler from turning arithmetic into branches, each of which the verifier would follow both ways. */
@@ -141,7 +144,8 @@ static __always_inline u32 tg_unwind_find(struct tg_unwind_table *table, u32 pos
 	return tg_unwind_row(block, low);
 }
 
-/* Registers by their DWARF numbers on x86-64; of callers only these three are known. */
+/* Registers by their DWARF numbers on x86-64; of callers only these are known, and where rules say so rbx. */
+#define TG_DWARF_RBX 3
 #define TG_DWARF_RBP 6
 #define TG_DWARF_RSP 7
 
@@ -149,6 +153,8 @@ struct tg_unwind_registers {
 	u64 pc;
 	u64 sp;
 	u64 fp;
+	/* Where the frame's rbx has been saved; 0 if nobody knows, TG_IN_REGISTER if it is where it was. */
+	u64 rbx_at;
 	/* The address of the next instruction is exact, not that after a call: the interrupted frame, and one a signal has. */
 	u8 exact; /* enum tg_exact */
 	/* The frame pointer has been followed all the way. */
@@ -156,6 +162,9 @@ struct tg_unwind_registers {
 	/* How often it has gone on on another stack, but for signals'. */
 	u8 switches;
 };
+
+/* Of `rbx_at`, and of a rule's `rbx`. */
+#define TG_IN_REGISTER 1
 
 enum tg_exact {
 	TG_EXACT_NOT = 0,
@@ -177,6 +186,7 @@ enum tg_step {
 
 /* Where `struct ucontext` has the interrupted registers; the kernel's layout, which does not change. */
 #define TG_UCONTEXT_RBP 120
+#define TG_UCONTEXT_RBX 128
 #define TG_UCONTEXT_RSP 160
 #define TG_UCONTEXT_RIP 168
 
@@ -187,6 +197,7 @@ static __always_inline int tg_step_signal(struct tg_unwind_registers *registers)
 	if (tg_read_user(&fp, sizeof(fp), registers->sp + TG_UCONTEXT_RBP) ||
 	    tg_read_user(words, sizeof(words), registers->sp + TG_UCONTEXT_RSP))
 		return TG_STEP_UNREADABLE;
+	registers->rbx_at = registers->sp + TG_UCONTEXT_RBX;
 	registers->fp = fp;
 	registers->fp_known = 1;
 	registers->sp = words[0];
@@ -229,6 +240,7 @@ static __always_inline int tg_step_goroutine(const struct tg_unwind_rule *rule, 
 	registers->pc = left[1];
 	registers->fp = fp;
 	registers->fp_known = 1;
+	registers->rbx_at = 0;
 	registers->exact = TG_EXACT_NOT;
 	registers->switches++;
 	return left[1] ? TG_STEP_DONE : TG_STEP_OUTERMOST;
@@ -254,41 +266,19 @@ static __always_inline int tg_go_stack_pointer(u64 place, u64 *sp)
 	return 0;
 }
 
-/* How far below the CFA the frame pointer may be saved so that it is read in one go with the return address, in words. */
-#define TG_FRAME_WORDS 8
-
-/* The return address, and the frame pointer if it is saved beside it. */
-static __always_inline int tg_read_frame(const struct tg_unwind_rule *rule, u64 cfa, u64 *pc, u64 *fp, u8 *fp_known)
-{
-	u64 words[TG_FRAME_WORDS] = { 0 };
-	s64 offset = rule->frame_pointer_offset;
-	u32 last = tg_within((u32)-offset / 8 - 1, TG_FRAME_WORDS);
-
-	if (rule->frame_pointer != TG_PLACE_AT_CFA)
-		return tg_read_user(pc, sizeof(*pc), cfa - 8);
-	/* Each read is some calls within the kernel: one for both costs half. */
-	if (offset == -8 * ((s64)last + 1) && !tg_read_user(words, 8 * (last + 1), cfa + offset)) {
-		*fp = words[0];
-		*pc = words[last];
-		*fp_known = 1;
-		return 0;
-	}
-	*fp_known = !tg_read_user(fp, sizeof(*fp), cfa + offset);
-	return tg_read_user(pc, sizeof(*pc), cfa - 8);
-}
-
 /*
  * From a frame to its caller. `other` is the value of the register that the rule names where that is neither stack nor
  * frame pointer; it is known in the interrupted frame only. `thread` is where the thread's local storage ends, 0 if that is not
  * known.
  */
 static __always_inline int tg_step(const struct tg_unwind_rule *rule, struct tg_unwind_registers *registers,
-				   const u64 *other, u64 thread)
+				   struct tg_stack *stack, const u64 *other, u64 thread)
 {
 	u64 cfa, fp = registers->fp, pc;
 	u8 fp_known = registers->fp_known, switches = registers->switches;
 
-	switch (rule->kind) {
+	/* Between two ticks a CPU forgets the code: what nearly all frames need is to lie close together. */
+	switch (__builtin_expect(rule->kind, TG_RULE_REGISTER)) {
 	case TG_RULE_UNKNOWN:
 		return TG_STEP_UNKNOWN;
 	case TG_RULE_OUTERMOST:
@@ -329,14 +319,16 @@ static __always_inline int tg_step(const struct tg_unwind_rule *rule, struct tg_
 	case TG_RULE_INTERRUPTED:
 	case TG_RULE_REGISTER:
 	case TG_RULE_DEREF:
-		if (rule->reg == TG_DWARF_RSP)
+		if (__builtin_expect(rule->reg == TG_DWARF_RSP, 1))
 			cfa = registers->sp;
 		else if (rule->reg == TG_DWARF_RBP && fp_known)
 			cfa = fp;
 		else if (rule->reg != TG_DWARF_RBP && other)
 			cfa = *other;
-		else
+		else if (rule->reg != TG_DWARF_RBX || registers->rbx_at <= TG_IN_REGISTER)
 			return TG_STEP_UNSUPPORTED;
+		else if (tg_read_user(&cfa, sizeof(cfa), registers->rbx_at))
+			return TG_STEP_UNREADABLE;
 		cfa += (s64)rule->cfa_offset;
 		if (rule->kind == TG_RULE_DEREF) {
 			if (tg_read_user(&cfa, sizeof(cfa), cfa))
@@ -354,9 +346,10 @@ static __always_inline int tg_step(const struct tg_unwind_rule *rule, struct tg_
 	if (switches == registers->switches ? cfa < registers->sp + (registers->exact != TG_EXACT) :
 					      switches > TG_MAX_SWITCHES)
 		return TG_STEP_NO_PROGRESS;
-	if (tg_read_frame(rule, cfa, &pc, &fp, &fp_known))
-		return TG_STEP_UNREADABLE;
 	switch (rule->frame_pointer) {
+	case TG_PLACE_AT_CFA:
+		fp_known = !tg_read_stack(stack, cfa + (s64)rule->frame_pointer_offset, &fp);
+		break;
 	case TG_PLACE_AT_FRAME_POINTER:
 		fp_known = fp_known && !tg_read_user(&fp, sizeof(fp), fp + (s64)rule->frame_pointer_offset);
 		break;
@@ -364,6 +357,10 @@ static __always_inline int tg_step(const struct tg_unwind_rule *rule, struct tg_
 		fp_known = 0;
 		break;
 	}
+	if (tg_read_stack(stack, cfa - 8, &pc))
+		return TG_STEP_UNREADABLE;
+	if (rule->rbx != TG_IN_REGISTER)
+		registers->rbx_at = rule->rbx ? cfa + (s64)rule->rbx : 0;
 	registers->pc = pc;
 	registers->sp = cfa;
 	registers->fp = fp;

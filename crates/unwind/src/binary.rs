@@ -52,23 +52,31 @@ impl Binary {
     /// If it is no ELF file of a machine that can be unwound, or its call frame information makes no sense.
     pub fn read<R: Read + Seek>(from: R) -> Result<Self, Error> {
         let from = Shared(Rc::new(RefCell::new(from)));
-        let Described { arch, segments, mut sections, code, outline } = Described::read(from.clone())?;
+        let mut described = Described::read(from.clone())?;
         // What has been read so far is not kept: a large binary's sections are in memory once only.
         let cache = ReadCache::new(from.clone());
         let elf = ElfFile64::parse(&cache).map_err(Error::NotElf)?;
-        let loaded = |address, bytes| constant_bytes(&elf, address, bytes);
-        let mut sources: Vec<Box<dyn Undescribed + '_>> = Vec::new();
-        if arch == Arch::X86_64 {
-            if let Some(go) = GoFrames::find(GoFile::new(from, outline)) {
-                // It is made from Go's table, and says less.
-                sections.debug_frame = None;
-                sources.push(Box::new(go));
+        let mut compile = |tells_rbx| {
+            let Described { arch, code, outline, .. } = described.clone();
+            let loaded = |address, bytes| constant_bytes(&elf, address, bytes);
+            let mut sources: Vec<Box<dyn Undescribed + '_>> = Vec::new();
+            if arch == Arch::X86_64 {
+                if let Some(go) = GoFrames::find(GoFile::new(from.clone(), outline)) {
+                    // It is made from Go's table, and says less.
+                    described.sections.debug_frame = None;
+                    sources.push(Box::new(go));
+                }
+                sources.push(Box::new(MachineCode::new(code.clone(), &loaded, || functions(&elf))));
             }
-            sources.push(Box::new(MachineCode::new(code.clone(), &loaded, || functions(&elf))));
+            let sections = Sections { tells_rbx, ..described.sections.clone() };
+            compile_with(arch, sections, Elsewhere { code, sources })
+        };
+        let mut compiled = compile(false)?;
+        if compiled.by_rbx > 0 {
+            compiled = compile(true)?;
         }
-        let compiled = compile_with(arch, sections, Elsewhere { code, sources })?;
         let base = compiled.table.base();
-        Ok(Self { compiled, layout: Layout { base, segments } })
+        Ok(Self { compiled, layout: Layout { base, segments: described.segments } })
     }
 }
 
@@ -94,6 +102,7 @@ impl<R: Seek> Seek for Shared<R> {
 }
 
 /// What a file says of itself.
+#[derive(Clone)]
 struct Described {
     arch: Arch,
     segments: Vec<Segment>,
@@ -124,6 +133,7 @@ impl Described {
             debug_frame: bytes(&elf, ".debug_frame")?.map(|(bytes, _)| bytes),
             text: address(".text"),
             got: address(".got"),
+            tells_rbx: false,
         };
         Ok(Self { arch, segments, sections, code: code(&elf), outline: outline(&elf) })
     }

@@ -5,7 +5,7 @@ use crate::table::TableWriter;
 use crate::translate::Translation;
 use crate::undescribed::{Found, FunctionRows, MAX_PADDING, Undescribed};
 use crate::{Arch, Error, Rule, RuleBook, Table};
-use gimli::{BaseAddresses, DebugFrame, EhFrame, Reader, UnwindContext, UnwindSection};
+use gimli::{BaseAddresses, DebugFrame, EhFrame, Reader, UnwindContext, UnwindSection, X86_64};
 use std::ops::Range;
 
 /// The sections of a binary that describe its frames, at the addresses that they are linked to stand at.
@@ -21,6 +21,9 @@ pub struct Sections<R> {
     pub text: u64,
     /// Where `.got` stands.
     pub got: u64,
+    /// Whether rules are to say where callers' `rbx` is. It takes more of them, and few binaries need it: those of
+    /// [`Compiled::by_rbx`].
+    pub tells_rbx: bool,
 }
 
 /// A table, and what could not be put into it.
@@ -36,6 +39,8 @@ pub struct Compiled {
     pub damaged: u64,
     /// Rows that are beyond what a rule can say.
     pub unsupported: u64,
+    /// Rows by which a frame is found by `rbx`.
+    pub by_rbx: u64,
     /// What else was found of code that it does not describe.
     pub found: Found,
 }
@@ -107,6 +112,7 @@ where
     let second = functions(debug_frame.as_mut())?;
     let mut compiler = Compiler {
         arch,
+        tells_rbx: sections.tells_rbx,
         writer: TableWriter::new(lowest(&first.list, &second.list).min(sections.start)),
         context: UnwindContext::new(),
         end: None,
@@ -117,6 +123,7 @@ where
             functions: 0,
             damaged: first.damaged + second.damaged,
             unsupported: 0,
+            by_rbx: 0,
             found: Found::default(),
         },
     };
@@ -183,6 +190,7 @@ fn merge<'a, O>(first: &'a [Function<O>], second: &'a [Function<O>]) -> impl Ite
 
 struct Compiler<R: Reader> {
     arch: Arch,
+    tells_rbx: bool,
     writer: TableWriter,
     context: UnwindContext<R::Offset>,
     /// Where the function before ends.
@@ -300,6 +308,7 @@ where
                 section: &entries.section,
                 encoding: entry.cie().encoding(),
                 signal_trampoline: entry.is_signal_trampoline(),
+                tells_rbx: self.tells_rbx,
             };
             let mut context = std::mem::take(&mut self.context);
             let mut rows = entry.rows(&entries.section, &entries.bases, &mut context).ok()?;
@@ -315,6 +324,7 @@ where
                 done = row.start_address();
                 let rule = translation.rule::<R>(row);
                 self.result.unsupported += u64::from(rule == Rule::Unsupported);
+                self.result.by_rbx += u64::from(self.arch == Arch::X86_64 && rule.is_by(X86_64::RBX));
                 found.push((done, rule));
             }
             self.context = context;

@@ -52,9 +52,24 @@ pub enum Rule {
         cfa: Cfa,
         /// The caller's frame pointer.
         frame_pointer: SavedRegister,
+        /// The caller's `rbx`, by which some code finds its frame that is written by hand. [`SavedRegister::Lost`] in all
+        /// binaries but the few that have such code.
+        rbx: SavedRegister,
         /// Where it goes on in the caller.
         return_address: ReturnAddress,
     },
+}
+
+impl Rule {
+    /// Whether a frame is found by this register.
+    pub(crate) fn is_by(&self, by: Register) -> bool {
+        match self {
+            Self::Frame { cfa: Cfa::Register { register, .. } | Cfa::Deref { register, .. }, .. } => {
+                u16::from(*register) == by.0
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Where Go keeps where a goroutine was left: offsets of fields in the structures of its run time.
@@ -175,8 +190,8 @@ pub struct RawRule {
     pub frame_pointer_offset: i16,
     /// Of the return address's place.
     pub return_address_offset: i16,
-    /// Always 0.
-    pub unused: i16,
+    /// Where `rbx` is: 0 if that is not known, 1 if it is still in the register, else its offset from the canonical frame address.
+    pub rbx: i16,
 }
 
 impl RawRule {
@@ -198,9 +213,13 @@ impl RawRule {
         bytes[8..10].copy_from_slice(&self.cfa_added.to_ne_bytes());
         bytes[10..12].copy_from_slice(&self.frame_pointer_offset.to_ne_bytes());
         bytes[12..14].copy_from_slice(&self.return_address_offset.to_ne_bytes());
+        bytes[14..].copy_from_slice(&self.rbx.to_ne_bytes());
         bytes
     }
 }
+
+/// Of [`RawRule::rbx`]: no register is saved so close to the canonical frame address.
+const RBX_IS_SAME: i16 = 1;
 
 /// Values of [`RawRule::kind`].
 pub(crate) mod kind {
@@ -260,7 +279,7 @@ impl From<Rule> for RawRule {
                 ..
             } => Self { register, cfa_offset: offset, ..only(kind::RETURN_IN_REGISTER) },
             Rule::Frame { return_address: ReturnAddress::In(_), .. } => only(kind::UNSUPPORTED),
-            Rule::Frame { cfa, frame_pointer, return_address } => {
+            Rule::Frame { cfa, frame_pointer, rbx, return_address } => {
                 let (kind, register, cfa_offset, cfa_added) = match cfa {
                     Cfa::Register { register, offset } => (kind::REGISTER, register, offset, 0),
                     Cfa::Deref { register, offset, added } => (kind::DEREF, register, offset, added),
@@ -278,6 +297,11 @@ impl From<Rule> for RawRule {
                     cfa_offset,
                     cfa_added,
                     return_address_offset,
+                    rbx: match rbx {
+                        SavedRegister::Same => RBX_IS_SAME,
+                        SavedRegister::AtCfa(offset) if offset < 0 => offset,
+                        _ => 0,
+                    },
                     ..Self::default()
                 };
                 raw.with(frame_pointer)

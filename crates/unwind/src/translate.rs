@@ -12,6 +12,8 @@ pub(crate) struct Translation<'a, S> {
     pub(crate) section: &'a S,
     pub(crate) encoding: Encoding,
     pub(crate) signal_trampoline: bool,
+    /// Whether rules are to say where `rbx` is.
+    pub(crate) tells_rbx: bool,
 }
 
 /// Expressions of known meaning have up to nine operations.
@@ -47,7 +49,23 @@ impl<S> Translation<'_, S> {
         if matches!(return_address, ReturnAddress::In(_)) && !moves_only_the_stack {
             return Rule::Unsupported;
         }
-        Rule::Frame { cfa, frame_pointer: self.frame_pointer::<R>(row, cfa), return_address }
+        Rule::Frame {
+            cfa,
+            frame_pointer: self.frame_pointer::<R>(row, cfa),
+            rbx: self.rbx::<R>(row),
+            return_address,
+        }
+    }
+
+    fn rbx<R: Reader>(&self, row: &UnwindTableRow<R::Offset>) -> SavedRegister {
+        match row.register(X86_64::RBX) {
+            _ if !self.tells_rbx => SavedRegister::Lost,
+            None | Some(RegisterRule::SameValue) => SavedRegister::Same,
+            Some(RegisterRule::Offset(offset)) => {
+                i16::try_from(offset).map_or(SavedRegister::Lost, SavedRegister::AtCfa)
+            }
+            Some(_) => SavedRegister::Lost,
+        }
     }
 
     fn is_signal_frame(&self, cfa: Cfa) -> bool {

@@ -37,6 +37,36 @@ fn of_assembly_whose_frames_are_found_by_registers_that_calls_change() -> Result
     assert_rows(&[row], 997, "3s")
 }
 
+fn binding(names: &[&str]) -> Option<String> {
+    const CALLS: [(&str, &[&str]); 3] =
+        [("library", &["library", "main"]), ("main", &["tg_bind"]), ("tg_bind", &["library"])];
+    flaw_of_table(names, &CALLS, own_names::of_c)
+}
+
+/// The dynamic linker looks functions up from code that finds its frame by a register, which those that it calls save.
+#[test]
+fn of_functions_that_are_looked_up_when_they_are_called_first() -> Result<()> {
+    let row = Row {
+        name: "bound-late",
+        compiler: &[
+            "gcc",
+            "-O2",
+            "-g",
+            "-fomit-frame-pointer",
+            "-fno-builtin",
+            "-no-pie",
+            "-fcf-protection=none",
+            "-Wl,-z,lazy,-z,norelro",
+        ],
+        source: "bound_late.c",
+        arguments: &[],
+        knowledge: &binding,
+        roots: &[],
+        places: &["tg_bind", "_dl_runtime_resolve", "_dl_fixup"],
+    };
+    assert_rows(&[row], 997, "3s")
+}
+
 /// What the function that has not returned would return to is the next one, which is not on the stack.
 #[test]
 fn a_last_call_is_of_the_function_that_ends_with_it() -> Result<()> {

@@ -19,6 +19,7 @@ fuzz_target!(|data: &[u8]| {
         debug_frame: Some(EndianSlice::new(debug_frame, LittleEndian)),
         text: 0x2000,
         got: 0x3000,
+        tells_rbx: false,
     };
     let Ok(compiled) = compile(arch, sections) else { return };
     let (table, rules) = (&compiled.table, compiled.book.rules().len());

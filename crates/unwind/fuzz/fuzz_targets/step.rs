@@ -47,8 +47,8 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(found <= u32::from(u16::MAX) && asked_for <= 12, "{found} after {asked_for} blocks");
 
     let (rule, sp, other, thread, switches) = (input.rule, input.sp, input.other, input.thread, u64::from(input.switches));
-    let mut state =
-        [input.pc, sp, input.fp.unwrap_or_default(), u64::from(input.fp.is_some()), switches, 0];
+    let fp_known = u64::from(input.fp.is_some());
+    let mut state = [input.pc, sp, input.fp.unwrap_or_default(), fp_known, switches, 0, input.rbx_at];
     let other_at = other.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let context = std::ptr::from_mut(&mut input).cast();
     // SAFETY: all pointers live until the call returns; it keeps none.

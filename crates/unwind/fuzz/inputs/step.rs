@@ -10,6 +10,8 @@ pub(crate) struct Input<'a> {
     pub(crate) sp: u64,
     pub(crate) fp: Option<u64>,
     pub(crate) other: Option<u64>,
+    /// Where `rbx` has been saved, or what stands for that.
+    pub(crate) rbx_at: u64,
     /// How often the walk has gone on on another stack.
     pub(crate) switches: u8,
     /// Where the thread's local storage ends.
@@ -23,7 +25,7 @@ pub(crate) struct Input<'a> {
 impl<'a> Input<'a> {
     pub(crate) fn of(mut bytes: &'a [u8]) -> Self {
         let position = u32::from_le_bytes(take(&mut bytes));
-        let raw: [u8; 14] = take(&mut bytes);
+        let raw: [u8; 16] = take(&mut bytes);
         let half = |at: usize| i16::from_le_bytes([raw[at], raw[at + 1]]);
         let rule = RawRule {
             kind: raw[0],
@@ -34,14 +36,14 @@ impl<'a> Input<'a> {
             cfa_added: half(8),
             frame_pointer_offset: half(10),
             return_address_offset: half(12),
-            unused: 0,
+            rbx: half(14),
         };
-        let [pc, sp, fp, other] = [(); 4].map(|()| u64::from_le_bytes(take(&mut bytes)));
+        let [pc, sp, fp, other, rbx_at] = [(); 5].map(|()| u64::from_le_bytes(take(&mut bytes)));
         let [known, words]: [u8; 2] = take(&mut bytes);
         let words: Vec<u64> = (0..words % 32).map(|_| u64::from_le_bytes(take(&mut bytes))).collect();
         let thread = words.first().copied().unwrap_or_default();
         let [fp, other] = [(fp, 1), (other, 2)].map(|(value, bit)| (known & bit != 0).then_some(value));
-        Self { position, rule, pc, sp, fp, other, switches: known >> 2, thread, words, table: bytes }
+        Self { position, rule, pc, sp, fp, other, rbx_at, switches: known >> 2, thread, words, table: bytes }
     }
 
     /// The word at an address, if it can be read.

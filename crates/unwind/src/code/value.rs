@@ -67,6 +67,7 @@ impl Place {
 pub(super) const AT_ENTRY: Rule = Rule::Frame {
     cfa: Cfa::Register { register: DWARF[RSP], offset: 8 },
     frame_pointer: SavedRegister::Same,
+    rbx: SavedRegister::Lost,
     return_address: ReturnAddress::AtCfa(-8),
 };
 
@@ -214,6 +215,7 @@ impl State {
         Some(Rule::Frame {
             cfa,
             frame_pointer: self.frame_pointer(),
+            rbx: SavedRegister::Lost,
             return_address: ReturnAddress::AtCfa(-8),
         })
     }
@@ -225,6 +227,7 @@ impl State {
         (self.registers[RBP] == Value::CallersFramePointer).then_some(Rule::Frame {
             cfa: Cfa::Register { register: DWARF[RSP], offset: -place.offset },
             frame_pointer: SavedRegister::Same,
+            rbx: SavedRegister::Lost,
             return_address: ReturnAddress::In(DWARF[holder]),
         })
     }

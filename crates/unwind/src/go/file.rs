@@ -10,7 +10,7 @@ const PAGE_BYTES: u64 = 16 << 10;
 const PAGES: usize = 64;
 
 /// What is known of a file besides its bytes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Outline {
     pub(crate) segments: Vec<Segment>,
     /// Names, offsets and sizes of those that have bytes in the file.

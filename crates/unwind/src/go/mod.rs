@@ -247,6 +247,7 @@ fn rule(depth: i32, frame_pointer: SavedRegister) -> Rule {
         Some(offset) if depth >= 0 => Rule::Frame {
             cfa: Cfa::Register { register: X86_64::RSP.0 as u8, offset },
             frame_pointer,
+            rbx: SavedRegister::Lost,
             return_address: ReturnAddress::AtCfa(-8),
         },
         _ => Rule::Unknown,

@@ -2,7 +2,7 @@
 //! must arrive at as well.
 
 use crate::arm_step;
-use crate::kernel_side::{self, Registers, Step};
+use crate::kernel_side::{self, Registers, State, Step};
 use gimli::{
     AArch64, BaseAddresses, CfaRule, EhFrame, EndianSlice, EvaluationResult, LittleEndian, Register,
     RegisterRule, UnwindContext, UnwindSection, Value, Vendor, X86_64,
@@ -53,7 +53,7 @@ impl Machine {
     }
 
     /// The caller of the frame that is in these registers. The kernel side's step is one for x86; Arm's is what `rule.rs` says.
-    fn step(self, rule: &RawRule, pc: u64) -> (Step, Registers) {
+    fn step(self, rule: &RawRule, pc: u64) -> (Step, State) {
         let [sp, fp] = [self.stack_pointer, self.frame_pointer].map(|number| self.register(number.0));
         let before = Registers { pc, sp, fp: Some(fp) };
         let memory = |address| Some(word(address));
@@ -61,15 +61,25 @@ impl Machine {
             Arch::X86_64 => {
                 let is_other = u16::from(rule.register) != self.stack_pointer.0;
                 let other = is_other.then(|| self.register(rule.register.into()));
-                kernel_side::step(rule, before, other, &memory)
+                let before = State { rbx_at: IN_REGISTER, ..State::of(before) };
+                kernel_side::step_in(rule, before, other, 0, &memory)
             }
-            Arch::Aarch64 => arm_step::step(rule, before, &|number| self.register(number), &memory),
+            Arch::Aarch64 => {
+                let (step, after) = arm_step::step(rule, before, &|number| self.register(number), &memory);
+                (step, State::of(after))
+            }
         }
     }
 }
 
+/// Of [`State::rbx_at`].
+const IN_REGISTER: u64 = 1;
+/// `TG_RULE_RETURN_IN_REGISTER` of `c/unwind_table.h`.
+const RETURN_IN_REGISTER: u8 = 7;
+
 struct Binary<'a> {
     machine: Machine,
+    tells_rbx: bool,
     frame: EhFrame<Bytes<'a>>,
     bases: BaseAddresses,
     compiled: Compiled,
@@ -89,6 +99,8 @@ struct Tally {
     outermost: u64,
     signal: u64,
     unsupported: u64,
+    /// Steps from functions that have saved `rbx`.
+    rbx_saved: u64,
 }
 
 /// What a file's `.eh_frame` says, for us and for gimli.
@@ -108,17 +120,18 @@ pub(crate) fn described<'a>(
         debug_frame: None,
         text: address(".text"),
         got: address(".got"),
+        tells_rbx: false,
     };
     (sections, EhFrame::from(bytes), bases)
 }
 
 impl<'a> Binary<'a> {
-    fn read(file: &object::File<'a>) -> Self {
+    fn read(file: &object::File<'a>, tells_rbx: bool) -> Self {
         let machine = if file.architecture() == Architecture::Aarch64 { ARM } else { X86 };
         let (sections, mut frame, bases) = described(file);
-        let compiled = compile(machine.arch, sections).expect("a table");
+        let compiled = compile(machine.arch, Sections { tells_rbx, ..sections }).expect("a table");
         frame.set_vendor(machine.vendor);
-        Self { machine, frame, bases, compiled }
+        Self { machine, tells_rbx, frame, bases, compiled }
     }
 
     /// Every address of every function: that its rule is found. The step by it, at the first, the middle and the last address
@@ -167,7 +180,7 @@ impl<'a> Binary<'a> {
         let (register, by) = (|number| self.machine.register(number), u16::from(rule.register));
         let follows = [self.machine.stack_pointer.0, self.machine.frame_pointer.0].contains(&by);
         tally.by_others += u64::from(matches!(rule.kind, 1 | 2) && !follows);
-        let (step, after) = self.machine.step(rule, pc);
+        let (step, State { registers: after, rbx_at, .. }) = self.machine.step(rule, pc);
         let return_address = self.machine.return_address;
         if row.register(return_address) == Some(RegisterRule::Undefined) {
             tally.outermost += 1;
@@ -199,6 +212,17 @@ impl<'a> Binary<'a> {
         assert_eq!(step, Step::Done, "at {pc:#x}: {rule:?}");
         assert_eq!(after.sp, cfa, "stack pointer at {pc:#x}: {rule:?} for {row:?}");
         assert_eq!(Some(after.pc), value(return_address), "return address at {pc:#x}: {rule:?} for {row:?}");
+        if self.tells_rbx {
+            let saved = match row.register(X86_64::RBX) {
+                None | Some(RegisterRule::SameValue) => IN_REGISTER,
+                Some(RegisterRule::Offset(offset)) => cfa.wrapping_add_signed(offset),
+                _ => 0,
+            };
+            tally.rbx_saved += u64::from(saved > IN_REGISTER);
+            if !fde.is_signal_trampoline() && rule.kind != RETURN_IN_REGISTER {
+                assert_eq!(rbx_at, saved, "rbx at {pc:#x}: {rule:?} for {row:?}");
+            }
+        }
         if after.fp.is_some() {
             assert_eq!(
                 after.fp,
@@ -249,17 +273,17 @@ impl<'a> Binary<'a> {
     }
 }
 
-fn compare(path: &Path) -> (Tally, Compiled) {
+fn compare(path: &Path, tells_rbx: bool) -> (Tally, Compiled) {
     let bytes = std::fs::read(path).expect("a file");
     let file = object::File::parse(&*bytes).expect("an ELF file");
-    let binary = Binary::read(&file);
+    let binary = Binary::read(&file, tells_rbx);
     let tally = binary.compare();
     (tally, binary.compiled)
 }
 
 /// Fails unless all addresses of a file lead where they must, by a table that is small.
 fn assert_agrees(path: &Path) -> Tally {
-    let (tally, compiled) = compare(path);
+    let (tally, compiled) = compare(path, false);
     // Four bytes a row, and what blocks that are not full leave empty.
     let bytes = compiled.table.bytes().len();
     assert!(bytes < compiled.table.rows() * 5 + (8 << 10), "{}: {bytes} bytes", path.display());
@@ -314,6 +338,12 @@ fn every_address_of_every_function_leads_where_gimli_says() {
     }
     assert!(signals > 0, "the C library has a signal trampoline");
     assert!(addresses > 2_000_000, "{addresses} addresses of {files:?}");
+}
+
+#[test]
+fn where_rbx_is_saved_is_where_gimli_says() {
+    let tallies: Vec<_> = mapped().iter().map(|path| compare(path, true).0).collect();
+    assert!(tallies.iter().map(|tally| tally.rbx_saved).sum::<u64>() > 50_000, "{tallies:?}");
 }
 
 /// Where Debian and Ubuntu put libraries of Arm's that are there to link programs with.

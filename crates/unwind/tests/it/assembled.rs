@@ -53,7 +53,7 @@ impl Code {
 
 pub(crate) fn frame(register: u8, offset: i32, frame_pointer: SavedRegister) -> Rule {
     let cfa = Cfa::Register { register, offset };
-    Rule::Frame { cfa, frame_pointer, return_address: ReturnAddress::AtCfa(-8) }
+    Rule::Frame { cfa, frame_pointer, rbx: SavedRegister::Lost, return_address: ReturnAddress::AtCfa(-8) }
 }
 
 /// The frame is so far above the stack pointer, and the caller's frame pointer in its register.

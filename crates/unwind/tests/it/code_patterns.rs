@@ -69,6 +69,7 @@ fn a_stack_that_is_aligned_through_another_register() {
     let kept = Rule::Frame {
         cfa: Cfa::Deref { register: RBP, offset: -8, added: 0 },
         frame_pointer: SavedRegister::AtFramePointer(0),
+        rbx: SavedRegister::Lost,
         return_address: ReturnAddress::AtCfa(-8),
     };
     code.assert("two", kept);
@@ -277,6 +278,7 @@ fn the_return_address_may_be_in_a_register_for_a_while() {
         Rule::Frame {
             cfa: Cfa::Register { register: RSP, offset: 0 },
             frame_pointer: SavedRegister::Same,
+            rbx: SavedRegister::Lost,
             return_address: ReturnAddress::In(RDX),
         },
     );

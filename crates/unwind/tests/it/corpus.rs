@@ -34,6 +34,7 @@ fn frames() {
             debug_frame: Some(EndianSlice::new(debug_frame, LittleEndian)),
             text: 0x2000,
             got: 0x3000,
+            tells_rbx: false,
         };
         let Ok(compiled) = compile(arch, sections) else { continue };
         with_rows += usize::from(compiled.table.rows() > 0);
@@ -50,7 +51,7 @@ fn steps() {
         let blocks = input.table.len() / BLOCK_BYTES * BLOCK_BYTES;
         found += usize::from(find_in(&input.table[..blocks], input.position).0 > 0);
         let before = Registers { pc: input.pc, sp: input.sp, fp: input.fp };
-        let before = State { registers: before, switches: input.switches, exact: 0 };
+        let before = State { switches: input.switches, rbx_at: input.rbx_at, ..State::of(before) };
         let memory = |address| input.word(address);
         let (outcome, after) = step_in(&input.rule, before, input.other, input.thread, &memory);
         done += usize::from(outcome == Step::Done);

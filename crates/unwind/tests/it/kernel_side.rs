@@ -63,7 +63,7 @@ pub(crate) fn step(
     other: Option<u64>,
     memory: Memory<'_>,
 ) -> (Step, Registers) {
-    let before = State { registers, switches: 0, exact: 0 };
+    let before = State::of(registers);
     let (outcome, after) = step_in(rule, before, other, 0, memory);
     (outcome, after.registers)
 }
@@ -76,6 +76,15 @@ pub(crate) struct State {
     pub(crate) switches: u8,
     /// `enum tg_exact`.
     pub(crate) exact: u8,
+    /// Where `rbx` has been saved; 0 if that is not known, 1 if it is in its register.
+    pub(crate) rbx_at: u64,
+}
+
+impl State {
+    /// That of a frame of which nothing else is known.
+    pub(crate) fn of(registers: Registers) -> Self {
+        Self { registers, switches: 0, exact: 0, rbx_at: 0 }
+    }
 }
 
 /// The same in a thread whose local storage ends somewhere.
@@ -98,8 +107,8 @@ pub(crate) fn step_in(
         }
     }
     let Registers { pc, sp, fp } = before.registers;
-    let mut state =
-        [pc, sp, fp.unwrap_or(0), u64::from(fp.is_some()), before.switches.into(), before.exact.into()];
+    let (fp_known, switches, exact) = (fp.is_some().into(), before.switches.into(), before.exact.into());
+    let mut state = [pc, sp, fp.unwrap_or(0), fp_known, switches, exact, before.rbx_at];
     let other = other.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let context = std::ptr::from_mut(&mut memory).cast();
     // SAFETY: all pointers live until the call returns; it keeps none.
@@ -115,5 +124,5 @@ pub(crate) fn step_in(
     };
     let fp = (state[3] != 0).then_some(state[2]);
     let registers = Registers { pc: state[0], sp: state[1], fp };
-    (outcome, State { registers, switches: state[4] as u8, exact: state[5] as u8 })
+    (outcome, State { registers, switches: state[4] as u8, exact: state[5] as u8, rbx_at: state[6] })
 }

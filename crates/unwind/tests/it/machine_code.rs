@@ -98,7 +98,7 @@ fn compare(path: &Path, symbols: Symbols) -> Tally {
     let code: Vec<_> = std::iter::once(text.clone()).collect();
     let source = MachineCode::new(code.clone(), &read, starts);
     let elsewhere = Elsewhere { code, sources: vec![Box::new(source)] };
-    let nothing = Sections { start: 0, eh_frame: None, debug_frame: None, text: 0, got: 0 };
+    let nothing = Sections { start: 0, eh_frame: None, debug_frame: None, text: 0, got: 0, tells_rbx: false };
     let told = compile_with::<Bytes<'_>>(Arch::X86_64, nothing, elsewhere).expect("a table");
     assert_eq!(told.found.refused, 0, "{}: {:?}", path.display(), told.found);
     let mut tally = Tally::default();
@@ -191,7 +191,8 @@ fn told_of(bytes: &[u8], starts: impl FnOnce() -> Vec<u64>) -> Compiled {
     let code: Vec<_> = std::iter::once(BASE..BASE + bytes.len() as u64).collect();
     let source = MachineCode::new(code.clone(), &read, starts);
     let elsewhere = Elsewhere { code, sources: vec![Box::new(source)] };
-    let nothing = Sections { start: BASE, eh_frame: None, debug_frame: None, text: 0, got: 0 };
+    let nothing =
+        Sections { start: BASE, eh_frame: None, debug_frame: None, text: 0, got: 0, tells_rbx: false };
     compile_with::<Bytes<'_>>(Arch::X86_64, nothing, elsewhere).expect("a table")
 }
 

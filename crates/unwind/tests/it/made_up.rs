@@ -6,7 +6,8 @@ use telegen_unwind::{Cfa, RawRule, ReturnAddress, Rule, SavedRegister};
 
 fn frame(register: u8, offset: i32, frame_pointer: SavedRegister) -> RawRule {
     let cfa = Cfa::Register { register, offset };
-    Rule::Frame { cfa, frame_pointer, return_address: ReturnAddress::AtCfa(-8) }.into()
+    Rule::Frame { cfa, frame_pointer, rbx: SavedRegister::Lost, return_address: ReturnAddress::AtCfa(-8) }
+        .into()
 }
 
 const AT: Registers = Registers { pc: 0x40_1000, sp: 0x7fff_0000, fp: Some(0x7fff_0100) };
@@ -52,7 +53,7 @@ fn a_stack_that_would_go_down_ends_the_walk() {
 fn an_interrupted_function_may_have_taken_its_return_address_off() {
     let memory = |address: u64| Some(address);
     let rule = frame(7, 0, SavedRegister::Same);
-    let before = State { registers: AT, switches: 0, exact: 0 };
+    let before = State::of(AT);
     let (outcome, _) = step_in(&rule, before, None, 0, &memory);
     assert_eq!(outcome, Step::NoProgress, "a caller has not");
     let (outcome, after) = step_in(&rule, State { exact: 1, ..before }, None, 0, &memory);
@@ -89,16 +90,16 @@ proptest! {
     #[test]
     fn any_step_ends_and_goes_up(
         bytes in any::<[u8; 4]>(),
-        offsets in any::<(i32, i16, i16, i16)>(),
+        offsets in any::<(i32, i16, i16, i16, i16)>(),
         pc in any::<u64>(), sp in any::<u64>(), fp in any::<Option<u64>>(), other in any::<Option<u64>>(),
-        word in any::<Option<u64>>(), thread in any::<u64>(), switches in any::<u8>(),
+        word in any::<Option<u64>>(), thread in any::<u64>(), switches in any::<u8>(), rbx_at in any::<u64>(),
     ) {
         let rule = RawRule {
             kind: bytes[0] % 13, register: bytes[1] % 18, frame_pointer: bytes[2] % 5, return_address: bytes[3],
             cfa_offset: offsets.0, cfa_added: offsets.1, frame_pointer_offset: offsets.2, return_address_offset: offsets.3,
-            unused: 0,
+            rbx: offsets.4,
         };
-        let before = State { registers: Registers { pc, sp, fp }, switches, exact: 0 };
+        let before = State { registers: Registers { pc, sp, fp }, switches, exact: 0, rbx_at };
         let (outcome, State { registers: after, switches: switched, .. }) = step_in(&rule, before, other, thread, &|_| word);
         if outcome == Step::Done && switched != switches {
             prop_assert!(u16::from(switched) == u16::from(switches) + 1 && switched <= MOST_SWITCHES);

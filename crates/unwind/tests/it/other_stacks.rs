@@ -9,14 +9,14 @@ const MOST_SWITCHES: u8 = 64;
 const AT: Registers = Registers { pc: 0x40_1000, sp: 0x7fff_0000, fp: Some(0x7fff_0100) };
 
 fn state(switches: u8) -> State {
-    State { registers: AT, switches, exact: 0 }
+    State { switches, ..State::of(AT) }
 }
 
 #[test]
 fn a_function_that_changes_stacks_leads_to_where_its_frame_began() {
     let rule = Rule::OtherStack { register: 6, offset: 16, frame_pointer: SavedRegister::AtCfa(-16) };
     // A goroutine's stack lies below.
-    let before = State { registers: Registers { fp: Some(0x1000), ..AT }, switches: 3, exact: 0 };
+    let before = State { switches: 3, ..State::of(Registers { fp: Some(0x1000), ..AT }) };
     let memory = |address| match address {
         0x1000 => Some(0x1100),
         0x1008 => Some(0x40_2222),

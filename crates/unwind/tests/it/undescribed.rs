@@ -34,6 +34,7 @@ fn pushed(bytes: i32) -> Rule {
     Rule::Frame {
         cfa: Cfa::Register { register: 7, offset: 8 + bytes },
         frame_pointer: SavedRegister::Same,
+        rbx: SavedRegister::Lost,
         return_address: ReturnAddress::AtCfa(-8),
     }
 }
@@ -70,6 +71,7 @@ fn compile(
         debug_frame: None,
         text: 0,
         got: 0,
+        tells_rbx: false,
     };
     let compiled = compile_with(Arch::X86_64, sections, elsewhere).expect("a table");
     (compiled, asked.into_iter().map(RefCell::into_inner).collect())
