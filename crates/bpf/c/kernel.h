@@ -121,6 +121,7 @@ struct css_set {
 struct mm_struct {
 	struct file *exe_file;
 	unsigned long exec_vm;
+	unsigned long start_stack;
 	unsigned long arg_start;
 	unsigned long arg_end;
 };

@@ -200,6 +200,24 @@ static __always_inline enum tg_where tg_find_range(struct tg_walk *walk, u64 pc)
 
 /* No frame is larger; what is farther away is another stack. */
 #define TG_MAX_FRAME_BYTES (8ULL << 20)
+/* What is farther below the end of a process's first stack is no part of it. */
+#define TG_MAX_STACK_BYTES (8ULL << 20)
+
+/* How far below its stack's upper end the first function of a process may have its frame. */
+#define TG_FIRST_FRAME_BYTES 64
+
+/*
+ * Whether a frame pointer of 0 says that this is where the stack begins, as the kernel hands it to the first function of a process.
+ * A process's first thread has its stack's end in the books; elsewhere the register has to be believed.
+ */
+static __always_inline bool tg_begins_here(u64 sp)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct mm_struct *mm = task->mm;
+
+	return task->pid != task->tgid || !mm || mm->start_stack - sp <= TG_FIRST_FRAME_BYTES ||
+	       mm->start_stack - sp > TG_MAX_STACK_BYTES;
+}
 
 /* From a frame to its caller along frame pointers: what just-in-time compilers and some languages keep. */
 static __always_inline int tg_step_by_frame_pointer(struct tg_unwind_registers *registers, struct tg_stack *stack)
@@ -209,7 +227,7 @@ static __always_inline int tg_step_by_frame_pointer(struct tg_unwind_registers *
 	if (!registers->fp_known)
 		return TG_STEP_UNSUPPORTED;
 	if (!registers->fp)
-		return TG_STEP_OUTERMOST;
+		return tg_begins_here(registers->sp) ? TG_STEP_OUTERMOST : TG_STEP_UNKNOWN;
 	if (registers->fp < registers->sp)
 		return TG_STEP_NO_PROGRESS;
 	if (registers->fp - registers->sp > TG_MAX_FRAME_BYTES)

@@ -343,8 +343,9 @@ static __always_inline int tg_step(const struct tg_unwind_rule *rule, struct tg_
 	 * Stacks grow down; only a signal, and Go's own changes, lead to another stack. A function that has been interrupted may have
 	 * taken its return address off before it goes on in another one, as OCaml's do that call C.
 	 */
-	if (switches == registers->switches ? cfa < registers->sp + (registers->exact != TG_EXACT) :
-					      switches > TG_MAX_SWITCHES)
+	if (switches == registers->switches ?
+		    cfa < registers->sp || (cfa == registers->sp && registers->exact != TG_EXACT) :
+		    switches > TG_MAX_SWITCHES)
 		return TG_STEP_NO_PROGRESS;
 	switch (rule->frame_pointer) {
 	case TG_PLACE_AT_CFA:

@@ -4,7 +4,7 @@ use anyhow::Result;
 use telegen_e2e::own_names;
 use telegen_e2e::row::{Row, assert_rows};
 use telegen_e2e::whole_stacks::flaw_of_table;
-use telegen_e2e::{Scratch, build_with, record};
+use telegen_e2e::{Sample, Scratch, build_with, record};
 
 /// What `assembly.c` can call.
 const CALLS: [(&str, &[&str]); 9] = [
@@ -76,5 +76,11 @@ fn a_last_call_is_of_the_function_that_ends_with_it() -> Result<()> {
     let count = |name| recording.profile.count_with(name);
     assert!(count("tg_unfollowed") > 100, "{:?}", recording.profile.functions());
     assert_eq!(count("tg_next"), 0, "of {} stacks", recording.profile.total());
+    // It cannot be left, and its frame pointer, which is 0, does not say that it is the first function.
+    let lost = |sample: &Sample| {
+        sample.frames.last().is_some_and(|frame| frame.function == "[no unwind information]")
+    };
+    let ends = recording.profile.count(|sample| sample.has("tg_unfollowed") && lost(sample));
+    assert_eq!(ends, count("tg_unfollowed"), "{:?}", recording.profile.functions());
     Ok(())
 }

@@ -1,4 +1,4 @@
-// Spends its time below a function that nothing can tell the frame of, and that ends with a call: where that would return to, the next
+// Spends its time below a function that nothing can tell the frame of, whose frame pointer is 0, and that ends with a call: where that would return to, the next
 // function begins, which is described.
 #include "spin.h"
 
@@ -8,6 +8,7 @@ __asm__(".text\n"
 	".type tg_unfollowed, @function\n"
 	"tg_unfollowed:\n"
 	"	push %rbx\n"
+	"	mov $0, %ebp\n"
 	"	mov %rsp, %rax\n"
 	"	xor $64, %rax\n"
 	"	xor $64, %rax\n"

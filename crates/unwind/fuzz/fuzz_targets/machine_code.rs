@@ -23,6 +23,7 @@ fuzz_target!(|data: (Vec<u16>, &[u8])| {
         debug_frame: None,
         text: 0,
         got: 0,
+        tells_rbx: false,
     };
     let compiled = compile_with(Arch::X86_64, sections, elsewhere).expect("no section can be damaged");
     assert_eq!(compiled.found.refused, 0);

@@ -50,6 +50,13 @@ fn a_stack_that_would_go_down_ends_the_walk() {
 }
 
 #[test]
+fn a_stack_at_the_end_of_all_addresses_does_not_begin_anew() {
+    let memory = |address: u64| Some(address);
+    let at = Registers { sp: u64::MAX, ..AT };
+    assert_eq!(step(&frame(7, -0xfff8, SavedRegister::Lost), at, None, &memory), (Step::NoProgress, at));
+}
+
+#[test]
 fn an_interrupted_function_may_have_taken_its_return_address_off() {
     let memory = |address: u64| Some(address);
     let rule = frame(7, 0, SavedRegister::Same);
