@@ -5,11 +5,13 @@
 
 /* A sample being put together; one per CPU, since ticks of one clock do not interrupt each other. */
 struct tg_sample_scratch {
-	struct tg_sample sample;
-	u64 frames[TG_MAX_USER_FRAMES + TG_MAX_KERNEL_FRAMES];
+	/* What each sample needs comes first: each page that a tick looks at costs as much as a frame, if nobody has for long. */
 	struct tg_walk walk;
-	struct tg_memory memory;
 	u64 unseen; /* bytes sent since it was last looked how full the ring is */
+	struct tg_stack stack;
+	struct tg_sample sample;
+	u64 frames[TG_MAX_USER_FRAMES + TG_MAX_KERNEL_FRAMES]; /* of the sample: they are sent together */
+	struct tg_found found[1 << TG_FOUND_BITS];
 };
 
 struct {
@@ -57,7 +59,7 @@ static long tg_walk_on(u32 nth, void *unused)
 	if (!scratch)
 		return 1;
 	walk = &scratch->walk;
-	outcome = tg_step_up(walk, &scratch->memory);
+	outcome = tg_step_up(walk, &scratch->stack, scratch->found);
 	if (outcome == TG_STEP_AGAIN)
 		return 0;
 	at = walk->frames - 1;
@@ -96,14 +98,14 @@ static __always_inline u32 tg_user_stack(struct bpf_perf_event_data *ctx, struct
 	walk->outdated = mapped && *(volatile u32 *)&mapped->remaps != remaps;
 	scratch->sample.flags |= remaps << TG_SAMPLE_REMAPS_SHIFT;
 	walk->range.start = walk->range.end = 0;
-	scratch->memory.stack.bytes = 0;
+	scratch->stack.bytes = 0;
 	walk->most = tg_user_frames;
 	walk->depth = 0;
 	walk->not_ready = false;
 	walk->at_start = false;
 	walk->ending = TG_ENDING_TRUNCATED;
 	tg_interrupted(ctx, task, walk);
-	scratch->memory.stack.start = walk->registers.sp;
+	scratch->stack.start = walk->registers.sp;
 	scratch->frames[0] = walk->registers.pc;
 	walk->frames = 1;
 	/* Some frames take two turns. */
@@ -201,7 +203,7 @@ static __always_inline bool tg_send(struct tg_sample_scratch *scratch, u32 cpu)
 		if (bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) > bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 2)
 			flags = BPF_RB_FORCE_WAKEUP;
 	}
-	return bpf_ringbuf_output(ring, scratch, bytes, flags) == 0;
+	return bpf_ringbuf_output(ring, &scratch->sample, bytes, flags) == 0;
 }
 
 /* Tells user space of the first sample of a program image, while its mappings can still be read. */

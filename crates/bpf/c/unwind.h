@@ -98,12 +98,6 @@ struct tg_walk {
 	bool not_called; /* the frame that was last left has an address of its own, not that behind a call */
 };
 
-/* What a walk has read and found, so that it need not do so again. */
-struct tg_memory {
-	struct tg_stack stack;
-	struct tg_found found[1 << TG_FOUND_BITS];
-};
-
 /* An outcome of this file alone: the frame is to be looked at once more. */
 #define TG_STEP_AGAIN 0x100
 
@@ -298,20 +292,21 @@ static __always_inline bool tg_is_in_register(struct tg_walk *walk, const struct
 	       (rule->reg == TG_DWARF_RBX && walk->registers.rbx_at == TG_IN_REGISTER);
 }
 
-static __always_inline int tg_step_by_table(struct tg_walk *walk, struct tg_memory *memory, u64 pc)
+static __always_inline int tg_step_by_table(struct tg_walk *walk, struct tg_stack *stack, struct tg_found *found,
+					    u64 pc)
 {
 	const struct tg_unwind_rule *rule;
 	u64 *other = NULL;
 	u32 number;
 
-	if (!tg_find_rule(memory->found, walk->range.table, pc - walk->range.start + walk->range.position, &number))
+	if (!tg_find_rule(found, walk->range.table, pc - walk->range.start + walk->range.position, &number))
 		return TG_STEP_UNKNOWN;
 	rule = tg_unwind_rule(number);
 	if (!rule)
 		return TG_STEP_UNKNOWN;
 	if (tg_is_in_register(walk, rule))
 		other = tg_interrupted_register(walk, rule->reg);
-	return tg_step(rule, &walk->registers, &memory->stack, other, walk->thread);
+	return tg_step(rule, &walk->registers, stack, other, walk->thread);
 }
 
 /*
@@ -341,7 +336,7 @@ static __always_inline bool tg_is_behind_call(u64 pc)
  * frame, or of a function that something has been made to look as if it came from, as a context's first function. That function's
  * frame is the last one. The walk looks at such a frame twice.
  */
-static __always_inline int tg_step_up(struct tg_walk *walk, struct tg_memory *memory)
+static __always_inline int tg_step_up(struct tg_walk *walk, struct tg_stack *stack, struct tg_found *found)
 {
 	bool second = walk->at_start, was_exact = walk->registers.exact && !second;
 	u64 pc = walk->registers.exact ? walk->registers.pc : walk->registers.pc - 1;
@@ -364,7 +359,7 @@ static __always_inline int tg_step_up(struct tg_walk *walk, struct tg_memory *me
 		break;
 	}
 	if (described)
-		outcome = tg_step_by_table(walk, memory, pc);
+		outcome = tg_step_by_table(walk, stack, found, pc);
 	if (outcome != TG_STEP_UNKNOWN) {
 		/* Behind a signal's frame the address is exact. */
 		bool is_signal = outcome == TG_STEP_DONE && walk->registers.exact == TG_EXACT;
@@ -385,7 +380,7 @@ static __always_inline int tg_step_up(struct tg_walk *walk, struct tg_memory *me
 			return TG_STEP_AGAIN;
 		}
 	}
-	return tg_step_by_frame_pointer(&walk->registers, &memory->stack);
+	return tg_step_by_frame_pointer(&walk->registers, stack);
 }
 
 #endif
