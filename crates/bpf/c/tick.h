@@ -29,6 +29,9 @@ static __always_inline struct tg_sample_scratch *tg_sample_at_hand(void)
 }
 
 #if defined(__TARGET_ARCH_x86)
+/* The code segment of programs of 32 bits. */
+#define TG_USER32_CS 0x23
+
 /* The registers of user space: those of the tick, or those that entering the kernel has saved. */
 static __always_inline void tg_interrupted(struct bpf_perf_event_data *ctx, struct task_struct *task,
 					   struct tg_walk *walk)
@@ -108,8 +111,11 @@ static __always_inline u32 tg_user_stack(struct bpf_perf_event_data *ctx, struct
 	scratch->stack.start = walk->registers.sp;
 	scratch->frames[0] = walk->registers.pc;
 	walk->frames = 1;
-	/* Some frames take two turns. */
-	bpf_loop(2 * TG_MAX_USER_FRAMES, tg_walk_on, NULL, 0);
+	/* Some frames take two turns. Programs of 32 bits have frames of another kind. */
+	if ((u16)walk->interrupted.cs == TG_USER32_CS)
+		walk->ending = TG_STEP_UNSUPPORTED;
+	else
+		bpf_loop(2 * TG_MAX_USER_FRAMES, tg_walk_on, NULL, 0);
 	/* What the list lacks may have been mapped since it was made. */
 	if (walk->ending == TG_ENDING_UNMAPPED && mapped && mapped->exec_pages &&
 	    mapped->exec_pages != task->mm->exec_vm)

@@ -58,18 +58,6 @@ struct {
 } tg_areas SEC(".maps");
 
 /*
- * Rules that were found lately, one per place in the tables: the same functions are on the stacks of one tick after the other, and
- * a search goes through a dozen lines of memory that nobody else has had in his cache since. No two tables have one number, nor do
- * tables or rules change, so what has been found stays true.
- */
-#define TG_FOUND_BITS 10
-struct tg_found {
-	u64 place; /* number of the table << 32 | position; 0: nothing yet */
-	u32 rule;
-	u32 unused;
-};
-
-/*
  * A piece of the stack that was read in one go: a read costs some calls within the kernel, and little more if it is long. Of
  * frames so large that it would serve one of them, only the end is read.
  */
@@ -104,6 +92,13 @@ struct tg_walk {
 static __always_inline const struct tg_unwind_block *tg_unwind_block(struct tg_unwind_table *table, u32 number)
 {
 	return bpf_map_lookup_elem(table, &number);
+}
+
+static __always_inline struct tg_unwind_table *tg_unwind_table(u32 number)
+{
+	u32 slot = number % TG_MAX_TABLES;
+
+	return bpf_map_lookup_elem(&tg_tables, &slot);
 }
 
 static __always_inline const struct tg_unwind_rule *tg_unwind_rule(u32 number)
@@ -201,39 +196,98 @@ static __always_inline enum tg_where tg_find_range(struct tg_walk *walk, u64 pc)
 #define TG_FIRST_FRAME_BYTES 64
 
 /*
- * Whether a frame pointer of 0 says that this is where the stack begins, as the kernel hands it to the first function of a process.
- * A process's first thread has its stack's end in the books; elsewhere the register has to be believed.
+ * Whether a frame pointer or a return address of 0 says that this is where the stack begins. A process's first thread has its stack's
+ * end in the books. On other stacks code that belongs to a binary is believed; generated code begins no stack, and has in the register
+ * whatever it likes.
  */
-static __always_inline bool tg_begins_here(u64 sp)
+static __always_inline bool tg_begins_here(u64 sp, bool of_binary)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct mm_struct *mm = task->mm;
+	u64 below = mm ? mm->start_stack - sp : ~0ULL;
 
-	return task->pid != task->tgid || !mm || mm->start_stack - sp <= TG_FIRST_FRAME_BYTES ||
-	       mm->start_stack - sp > TG_MAX_STACK_BYTES;
+	return task->pid == task->tgid && below <= TG_MAX_STACK_BYTES ? below <= TG_FIRST_FRAME_BYTES : of_binary;
 }
 
-/* From a frame to its caller along frame pointers: what just-in-time compilers and some languages keep. */
-static __always_inline int tg_step_by_frame_pointer(struct tg_unwind_registers *registers, struct tg_stack *stack)
+static __always_inline int tg_end_by_zero(const struct tg_unwind_registers *registers, bool of_binary)
+{
+	return tg_begins_here(registers->sp, of_binary) ? TG_STEP_OUTERMOST : TG_STEP_UNKNOWN;
+}
+
+/* `push %rbp; mov %rsp, %rbp` in both its forms, and what may stand before it. */
+#define TG_CODE_PUSH 0x55
+#define TG_CODE_MOVE 0xe58948
+#define TG_CODE_OTHER_MOVE 0xec8b48
+#define TG_CODE_ENDBR 0xfa1e0ff3
+#define TG_CODE_RETURN 0xc3
+#define TG_CODE_RETURN_AND_POP 0xc2
+
+static __always_inline bool tg_is_move(u64 code)
+{
+	code &= 0xffffff;
+	return code == TG_CODE_MOVE || code == TG_CODE_OTHER_MOVE;
+}
+
+/*
+ * How far above the stack pointer an interrupted function that keeps a frame pointer has its return address while the frame pointer
+ * is its caller's: before and behind `push %rbp`, and where it returns. -1 anywhere else.
+ */
+static __always_inline s64 tg_return_address_without_frame(u64 pc)
+{
+	u64 code, before;
+
+	if (tg_read_user(&code, sizeof(code), pc))
+		return -1;
+	if ((code & 0xff) == TG_CODE_RETURN || (code & 0xff) == TG_CODE_RETURN_AND_POP)
+		return 0;
+	if ((u32)code == TG_CODE_ENDBR)
+		code >>= 32;
+	if ((code & 0xff) == TG_CODE_PUSH && tg_is_move(code >> 8))
+		return 0;
+	if (tg_is_move(code) && !tg_read_user(&before, sizeof(before), pc - sizeof(before)) && before >> 56 == TG_CODE_PUSH)
+		return sizeof(u64);
+	return -1;
+}
+
+/* Up from an interrupted function that has no frame of its own yet or any more; TG_STEP_UNKNOWN if it has one. */
+static __always_inline int tg_step_without_frame(struct tg_unwind_registers *registers, struct tg_stack *stack)
+{
+	s64 above = tg_return_address_without_frame(registers->pc);
+	u64 pc;
+
+	if (above < 0)
+		return TG_STEP_UNKNOWN;
+	if (tg_read_stack(stack, registers->sp + above, &pc))
+		return TG_STEP_UNREADABLE;
+	registers->sp += above + sizeof(pc);
+	registers->pc = pc;
+	registers->rbx_at = 0;
+	registers->exact = TG_EXACT_NOT;
+	return pc ? TG_STEP_DONE : TG_STEP_UNKNOWN;
+}
+
+/*
+ * From a frame to its caller along frame pointers: what just-in-time compilers and some languages keep. Where they do not, nothing is
+ * known of the frame.
+ */
+static __always_inline int tg_step_by_frame_pointer(struct tg_unwind_registers *registers, struct tg_stack *stack, bool of_binary)
 {
 	u64 fp, pc;
 
 	if (!registers->fp_known)
-		return TG_STEP_UNSUPPORTED;
+		return TG_STEP_UNKNOWN;
 	if (!registers->fp)
-		return tg_begins_here(registers->sp) ? TG_STEP_OUTERMOST : TG_STEP_UNKNOWN;
-	if (registers->fp < registers->sp)
-		return TG_STEP_NO_PROGRESS;
-	if (registers->fp - registers->sp > TG_MAX_FRAME_BYTES)
-		return TG_STEP_UNSUPPORTED;
+		return tg_end_by_zero(registers, of_binary);
+	if (registers->fp < registers->sp || registers->fp - registers->sp > TG_MAX_FRAME_BYTES)
+		return TG_STEP_UNKNOWN;
 	if (tg_read_stack(stack, registers->fp, &fp) || tg_read_stack(stack, registers->fp + 8, &pc))
-		return TG_STEP_UNREADABLE;
+		return TG_STEP_UNKNOWN;
 	registers->sp = registers->fp + 16;
 	registers->fp = fp;
 	registers->pc = pc;
 	registers->rbx_at = 0;
 	registers->exact = TG_EXACT_NOT;
-	return pc ? TG_STEP_DONE : TG_STEP_OUTERMOST;
+	return pc ? TG_STEP_DONE : tg_end_by_zero(registers, of_binary);
 }
 
 #if defined(__TARGET_ARCH_x86)
@@ -262,27 +316,6 @@ static __always_inline u64 *tg_interrupted_register(struct tg_walk *walk, u32 nu
 static __always_inline bool tg_outlives_call(struct tg_walk *walk, const struct tg_unwind_rule *rule)
 {
 	return rule->kind == TG_RULE_REGISTER && TG_CHANGED_BY_CALLS >> (rule->reg & 31) & 1 && !walk->registers.exact;
-}
-
-/* The rule that holds at a position of a table; false if there is no such table any more. */
-static __always_inline bool tg_find_rule(struct tg_found *found, u32 number, u32 position, u32 *rule)
-{
-	u64 place = (u64)number << 32 | position;
-	u32 slot = number % TG_MAX_TABLES;
-	struct tg_unwind_table *table;
-
-	found += tg_within(place * 0x9e3779b97f4a7c15ULL >> (64 - TG_FOUND_BITS), 1 << TG_FOUND_BITS);
-	if (found->place == place) {
-		*rule = found->rule;
-		return true;
-	}
-	table = bpf_map_lookup_elem(&tg_tables, &slot);
-	if (!table)
-		return false;
-	*rule = tg_unwind_find(table, position);
-	found->place = place;
-	found->rule = *rule;
-	return true;
 }
 
 /* Whether the register by which a rule finds its frame is still what it was when the thread was interrupted. */
@@ -369,7 +402,11 @@ static __always_inline int tg_step_up(struct tg_walk *walk, struct tg_stack *sta
 	}
 	if (second) {
 		walk->registers.exact = TG_EXACT_NOT;
-	} else if (walk->depth && !was_exact) {
+	} else if (was_exact) {
+		outcome = tg_step_without_frame(&walk->registers, stack);
+		if (outcome != TG_STEP_UNKNOWN)
+			return outcome;
+	} else if (walk->depth) {
 		if (tg_is_signal_return(walk->registers.pc)) {
 			walk->not_called = true;
 			return tg_step_signal(&walk->registers);
@@ -380,7 +417,7 @@ static __always_inline int tg_step_up(struct tg_walk *walk, struct tg_stack *sta
 			return TG_STEP_AGAIN;
 		}
 	}
-	return tg_step_by_frame_pointer(&walk->registers, stack);
+	return tg_step_by_frame_pointer(&walk->registers, stack, described);
 }
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernel side's search and step, for the tests: over a table in memory, and memory that the test makes up. */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -21,12 +22,19 @@ struct tg_unwind_table {
 	u32 blocks;
 };
 
+static _Thread_local struct tg_unwind_table *tables;
+static _Thread_local u32 table_count;
 static _Thread_local const struct tg_unwind_rule *rules;
 static _Thread_local u32 rule_count;
 static _Thread_local int (*read_memory)(void *context, u64 address, u64 *word);
 static _Thread_local void *read_context;
 /* How often a search has asked for a block. */
 static _Thread_local u32 asked;
+
+static struct tg_unwind_table *tg_unwind_table(u32 number)
+{
+	return number < table_count ? &tables[number] : NULL;
+}
 
 static const struct tg_unwind_block *tg_unwind_block(struct tg_unwind_table *table, u32 number)
 {
@@ -69,6 +77,16 @@ u32 tg_native_find(const u8 *bytes, u32 blocks, u32 position, u32 *asked_for)
 	if (asked_for)
 		*asked_for = asked;
 	return rule;
+}
+
+/* As a walk finds a rule, in tables that are numbered from 0 on; `found` has room for TG_FOUND_BITS. -1 if there is no such table. */
+s64 tg_native_find_rule(struct tg_found *found, struct tg_unwind_table *all, u32 count, u32 number, u32 position)
+{
+	u32 rule;
+
+	tables = all;
+	table_count = count;
+	return tg_find_rule(found, number, position, &rule) ? (s64)rule : -1;
 }
 
 /* `state`: pc, sp, fp, fp_known, switches, exact, rbx_at; exchanged for the caller's. */

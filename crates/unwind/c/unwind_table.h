@@ -3,9 +3,10 @@
  * The search in an unwind table, and the step from a frame to its caller. Compiled twice: into the programs, and for
  * user space, where the tests hold it against call frame information itself.
  *
- * Who includes this has fixed-width types (u8 … s64), and says how a table and memory are read:
- *   const struct tg_unwind_block *tg_unwind_block(struct tg_unwind_table *table, u32 number);   NULL if there is none
- *   const struct tg_unwind_rule *tg_unwind_rule(u32 number);                                    NULL if there is none
+ * Who includes this has bool and fixed-width types (u8 … s64), and says how a table and memory are read:
+ *   struct tg_unwind_table *tg_unwind_table(u32 number);                                        NULL if there is none
+ *   const struct tg_unwind_block *tg_unwind_block(struct tg_unwind_table *table, u32 number);   the same
+ *   const struct tg_unwind_rule *tg_unwind_rule(u32 number);                                    the same
  *   int tg_read_user(void *to, u32 bytes, u64 address);                                         0 if it could be read
  *   int tg_read_stack(struct tg_stack *stack, u64 address, u64 *word);                          the same of a word of the stack
  */
@@ -65,6 +66,7 @@ struct tg_unwind_rule {
 _Static_assert(sizeof(struct tg_unwind_rule) == 16, "layout shared with rule.rs");
 
 struct tg_unwind_table;
+static struct tg_unwind_table *tg_unwind_table(u32 number);
 static const struct tg_unwind_block *tg_unwind_block(struct tg_unwind_table *table, u32 number);
 static const struct tg_unwind_rule *tg_unwind_rule(u32 number);
 struct tg_stack;
@@ -142,6 +144,38 @@ static __always_inline u32 tg_unwind_find(struct tg_unwind_table *table, u32 pos
 	if (!block || block->rows[0].low > low)
 		return 0;
 	return tg_unwind_row(block, low);
+}
+
+/*
+ * Rules that were found lately, one per place in the tables: the same functions are on the stacks of one tick after the other, and
+ * a search goes through a dozen lines of memory that nobody else has had in his cache since. No two tables have one number, nor do
+ * tables or rules change, so what has been found stays true.
+ */
+#define TG_FOUND_BITS 10
+struct tg_found {
+	u64 place; /* (number of the table << 32 | position) + 1; 0: nothing yet */
+	u32 rule;
+	u32 unused;
+};
+
+/* The rule that holds at a position of a table; false if there is no such table any more. */
+static __always_inline bool tg_find_rule(struct tg_found *found, u32 number, u32 position, u32 *rule)
+{
+	u64 place = ((u64)number << 32 | position) + 1;
+	struct tg_unwind_table *table;
+
+	found += tg_within(place * 0x9e3779b97f4a7c15ULL >> (64 - TG_FOUND_BITS), 1 << TG_FOUND_BITS);
+	if (found->place == place) {
+		*rule = found->rule;
+		return true;
+	}
+	table = tg_unwind_table(number);
+	if (!table)
+		return false;
+	*rule = tg_unwind_find(table, position);
+	found->place = place;
+	found->rule = *rule;
+	return true;
 }
 
 /* Registers by their DWARF numbers on x86-64; of callers only these are known, and where rules say so rbx. */

@@ -27,6 +27,7 @@ mod diff;
 mod doctor;
 mod exit_status;
 mod formats;
+mod frames_without_tables;
 mod generated_code;
 mod help;
 mod hostile_names;

@@ -15,7 +15,7 @@ use telegen_unwind::{Binary, Code, KernelSide, Range, RawRule, Registry, Table, 
 
 const QUEUE: usize = 256;
 /// Binaries from this size on, of which there are few, wait for one another only. Below it, a table takes a moment.
-const LARGE_BYTES: u64 = 32 << 20;
+const LARGE_BYTES: u64 = 4 << 20;
 
 /// A binary that a table is to be made of.
 type Job = (FileId, Arc<Module>);

@@ -27,6 +27,8 @@ use value::State;
 const REGION_BYTES: u64 = 2 << 20;
 /// Undescribed code that is followed of one binary; what is beyond has frame pointers at the most.
 const CODE_BYTES: u64 = 16 << 20;
+/// Code in a row that nothing describes: what has more was built so, as browsers are, which keep frame pointers.
+const MAX_GAP_BYTES: u64 = 8 << 20;
 /// From so much code on symbols are read: the little that compilers add to every program does without.
 const WITH_SYMBOLS: u64 = 256;
 /// Code that is searched for calls at once, and how often.
@@ -134,6 +136,9 @@ fn within<'a>(addresses: &'a [u64], range: &Range<u64>) -> &'a [u64] {
 
 impl Undescribed for MachineCode<'_> {
     fn functions(&mut self, gap: Range<u64>, found: &mut dyn FnMut(FunctionRows<'_>)) {
+        if gap.end - gap.start > MAX_GAP_BYTES {
+            return;
+        }
         let mut start = gap.start;
         while start < gap.end && self.code_bytes > 0 {
             let bytes = (gap.end - start).min(REGION_BYTES).min(self.code_bytes);

@@ -7,6 +7,13 @@ use telegen_unwind::{BLOCK_BYTES, RawRule, RuleId, Table};
 #[link(name = "telegen_unwind_native", kind = "static")]
 unsafe extern "C" {
     fn tg_native_find(bytes: *const u8, blocks: u32, position: u32, asked_for: *mut u32) -> u32;
+    fn tg_native_find_rule(
+        found: *mut Found,
+        tables: *const NativeTable,
+        count: u32,
+        number: u32,
+        position: u32,
+    ) -> i64;
     fn tg_native_step(
         rule: *const RawRule,
         state: *mut u64,
@@ -51,6 +58,47 @@ pub(crate) fn find_in(bytes: &[u8], position: u32) -> (u32, u32) {
     // SAFETY: the blocks are all within the slice, and the number is written before the call returns.
     let rule = unsafe { tg_native_find(bytes.as_ptr(), blocks, position, &raw mut asked_for) };
     (rule, asked_for)
+}
+
+/// `struct tg_unwind_table` of `c/native.c`.
+#[repr(C)]
+struct NativeTable {
+    bytes: *const u8,
+    blocks: u32,
+}
+
+/// `struct tg_found` of `c/unwind_table.h`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Found {
+    place: u64,
+    rule: u32,
+    unused: u32,
+}
+
+/// A CPU that remembers what it has found.
+pub(crate) struct Remembering<'a> {
+    found: Vec<Found>,
+    /// The tables by their numbers.
+    pub(crate) tables: Vec<&'a [u8]>,
+}
+
+impl<'a> Remembering<'a> {
+    /// One that has found nothing yet.
+    pub(crate) fn new(tables: Vec<&'a [u8]>) -> Self {
+        Self { found: vec![Found::default(); 1 << 10], tables }
+    }
+
+    /// The rule at a position; `None` if there is no such table.
+    pub(crate) fn find(&mut self, number: u32, position: u32) -> Option<u32> {
+        let native =
+            |bytes: &&[u8]| NativeTable { bytes: bytes.as_ptr(), blocks: (bytes.len() / BLOCK_BYTES) as u32 };
+        let tables: Vec<_> = self.tables.iter().map(native).collect();
+        let (found, count) = (self.found.as_mut_ptr(), tables.len() as u32);
+        // SAFETY: the tables and their blocks live until the call returns, and there is room for what is remembered.
+        let rule = unsafe { tg_native_find_rule(found, tables.as_ptr(), count, number, position) };
+        u32::try_from(rule).ok()
+    }
 }
 
 /// Memory: the word at an address, if it can be read.

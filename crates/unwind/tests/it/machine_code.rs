@@ -246,3 +246,19 @@ fn code_made_to_be_followed_for_ever_is_given_up() {
     let told = told_of(&bytes, || (0..200_000).map(|nth| BASE + nth * 7).collect());
     assert_eq!(told.found.known_bytes, 0, "{:?}", told.found);
 }
+
+#[test]
+fn a_long_stretch_that_nothing_describes_is_left_to_frame_pointers() {
+    let first = |bytes: u64| {
+        let function = [0x53, 0x5b, 0xc3, 0xcc]; // push %rbx; pop %rbx; ret; int3
+        let read = |_: u64, count: usize| Some(function.iter().copied().cycle().take(count).collect());
+        let all = BASE..BASE + bytes;
+        let source = MachineCode::new(std::iter::once(all.clone()).collect(), &read, || vec![BASE]);
+        let elsewhere = Elsewhere { code: vec![all], sources: vec![Box::new(source)] };
+        let nothing =
+            Sections { start: BASE, eh_frame: None, debug_frame: None, text: 0, got: 0, tells_rbx: false };
+        compile_with::<Bytes<'_>>(Arch::X86_64, nothing, elsewhere).expect("a table").found.known_bytes
+    };
+    assert!(first(1 << 20) > 0);
+    assert_eq!(first(9 << 20), 0);
+}

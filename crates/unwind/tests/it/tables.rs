@@ -1,6 +1,6 @@
 //! Any rows, against a naive search among them.
 
-use crate::kernel_side;
+use crate::kernel_side::{self, Remembering};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use telegen_unwind::{BLOCK_BYTES, RuleId, Table};
@@ -92,4 +92,41 @@ fn a_table_without_rows_has_no_blocks() {
 fn a_span_beyond_four_gibibytes_is_refused() {
     let error = Table::of_rows([(0, RuleId(2)), (1 << 33, RuleId(3))]).expect_err("it is too large");
     assert!(error.to_string().contains("pages of code"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// More places than a CPU remembers, each asked for again and again, in two tables of the same positions.
+    #[test]
+    fn what_is_remembered_is_what_would_be_found(
+        rows in [rows(), rows()],
+        asked in proptest::collection::vec((0u32..2, any::<proptest::sample::Index>(), 0u32..4), 5_000),
+    ) {
+        let tables = rows.clone().map(|rows| Table::of_rows(rows).expect("within limits"));
+        let mut cpu = Remembering::new(tables.iter().map(Table::bytes).collect());
+        prop_assert_eq!(cpu.find(2, 0), None, "there is no such table");
+        for (number, row, behind) in asked {
+            let table = &tables[number as usize];
+            let addresses = &rows[number as usize];
+            let address = *addresses.keys().nth(row.index(addresses.len())).expect("a row");
+            let position = (address - table.base()) as u32 + behind;
+            let expected = kernel_side::find_in(table.bytes(), position).0;
+            prop_assert_eq!(cpu.find(number, position), Some(expected));
+            prop_assert_eq!(cpu.find(number, position), Some(expected), "the second time");
+        }
+        // A table that has gone is still remembered: its number is not used again.
+        let found = cpu.find(1, 0);
+        cpu.tables.truncate(1);
+        prop_assert_eq!(cpu.find(1, 0), found);
+        prop_assert_eq!(cpu.find(1, u32::MAX), None);
+    }
+}
+
+#[test]
+fn nothing_is_remembered_at_first() {
+    let table = Table::of_rows([(0x1_0000, RuleId(5)), (0x1_0100, RuleId::UNKNOWN)]).expect("within limits");
+    let first = (0x1_0000 - table.base()) as u32;
+    assert_eq!(first, 0, "the place that is the first of all");
+    assert_eq!(Remembering::new(vec![table.bytes()]).find(0, first), Some(5));
 }
