@@ -14,6 +14,8 @@
 #include "scan.h"
 #include "decision.h"
 #include "unwind_table.h"
+#include "user_memory.h"
+#include "frame_pointer.h"
 #include "unwind.h"
 #include "remapping.h"
 #include "tick.h"
