@@ -153,6 +153,13 @@ fn a_near_miss_says_what_is_there_and_what_was_wanted() {
 }
 
 #[test]
+fn the_pid_that_stands_alone_comes_before_those_of_the_list() {
+    let rules = rules(|spec| (spec.pid, spec.pids) = (Some(7), vec![7, 8]));
+    let places: Vec<_> = rules.pids().iter().map(|choice| (choice.key, choice.index, choice.pid.0)).collect();
+    assert_eq!(places, [(Key::Pid, 0, 7), (Key::Pids, 0, 7), (Key::Pids, 1, 8)]);
+}
+
+#[test]
 fn pids_are_no_type_and_so_give_no_reason_to_ask_for_match() {
     let rules = rules(|spec| {
         spec.pids = vec![10];

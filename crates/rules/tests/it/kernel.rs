@@ -3,11 +3,10 @@
 use crate::decisions::{facts, rules};
 use crate::generated::{processes, specs};
 use proptest::prelude::*;
-use std::sync::Arc;
-use telegen_model::{Container, ContainerId, PodFacts, ProcessFacts, base_name};
+use telegen_model::{ProcessFacts, base_name};
 use telegen_rules::{
-    Decision, KernelRules, MatchMode, PatternForm, RuleSet, RuleSpec, Subject, TargetId, TargetSpec,
-    TargetingSpec, Verdict,
+    Decision, KernelRules, MatchMode, PatternForm, PodAnnotations, RuleSet, RuleSpec, Subject, TargetId,
+    TargetSpec, TargetingSpec, Verdict,
 };
 
 /// A process as the kernel sees it, in bytes.
@@ -203,6 +202,10 @@ fn yes(rules: &RuleSet, comm: &str, path: &str) -> Option<TargetId> {
     Seen { comm: comm.into(), path: path.into(), argv0: Vec::new() }.yes(&rules.kernel_rules())
 }
 
+fn no(rules: &RuleSet, comm: &str, path: &str) -> bool {
+    Seen { comm: comm.into(), path: path.into(), argv0: Vec::new() }.no(&rules.kernel_rules())
+}
+
 #[test]
 fn simple_patterns_are_handed_over_with_exclusions_first() {
     let rules = rules(|spec| {
@@ -244,6 +247,7 @@ fn an_exclusion_that_the_kernel_cannot_see_silences_it() {
             hide(spec);
         });
         assert!(rules.kernel_rules().rules().iter().all(|rule| rule.exclude));
+        assert!(!no(&rules, "java", "/j") && yes(&rules, "java", "/j").is_none());
     }
 }
 
@@ -281,45 +285,11 @@ fn without_rules_everything_is_in_and_too_many_are_none() {
     assert!(!Decision::UNKNOWN.is_profile());
 }
 
-#[test]
-fn a_container_is_enough_where_nothing_else_counts() {
-    let id = "0123456789ab0123456789ab0123456789ab0123456789ab0123456789ab0123";
-    let container = Arc::new(Container { id: ContainerId::new(id).expect("an id"), pod_uid: None });
-    let target = |rules: &RuleSet| rules.container_target(&container, &PodFacts::InNone);
-    let of = |change: fn(&mut RuleSpec)| {
-        rules(|spec| {
-            spec.container_ids = vec!["0123456789ab".into()];
-            change(spec);
-        })
-    };
-    let yes = Some(TargetId::DEFAULT);
-    assert_eq!(target(&of(|_| {})), yes);
-    assert_eq!(target(&of(|spec| spec.process_names = vec!["java".into()])), yes, "any one is enough");
-    assert_eq!(
-        target(&of(|spec| spec.exclude_process_names = vec!["sh".into()])),
-        yes,
-        "the kernel sees that"
-    );
-    assert_eq!(target(&of(|spec| spec.exclude_namespaces = vec!["a".into()])), yes, "it is in none");
-    let no: [fn(&mut RuleSpec); 5] = [
-        |spec| (spec.process_names, spec.match_mode) = (vec!["java".into()], Some(MatchMode::All)),
-        |spec| spec.exclude_process_names = vec!["s?".into()],
-        |spec| spec.exclude_container_ids = vec!["0123456789ab0123".into()],
-        |spec| spec.pids = vec![7],
-        |spec| spec.container_ids = vec!["ba9876543210".into()],
-    ];
-    for change in no {
-        assert_eq!(target(&of(change)), None);
-    }
-    let in_prod = rules(|spec| spec.namespaces = vec!["prod".into()]);
-    assert_eq!(in_prod.container_target(&container, &PodFacts::Pending), None);
-}
-
 /// Names, executables and containers of a target.
-type Lists<'a> = (&'a [&'a str], &'a [&'a str], &'a [&'a str]);
+pub(crate) type Lists<'a> = (&'a [&'a str], &'a [&'a str], &'a [&'a str]);
 
 /// Named targets, each with lists of which all must match, as far as there are any.
-fn all_of(targets: &[Lists<'_>]) -> RuleSet {
+pub(crate) fn all_of(targets: &[Lists<'_>]) -> RuleSet {
     let list = |list: &[&str]| list.iter().map(|&entry| entry.into()).collect();
     let target = |(place, &(names, paths, containers)): (usize, &Lists<'_>)| TargetSpec {
         name: format!("t{place}"),
@@ -345,22 +315,6 @@ fn what_matches_of_one_target_does_not_count_for_the_next() {
 }
 
 #[test]
-fn a_container_goes_to_the_first_target_that_surely_has_it() {
-    let id = ContainerId::new(&"0123456789abcdef".repeat(4)).expect("an id");
-    let container = Arc::new(Container { id, pod_uid: None });
-    let rules = all_of(&[(&[], &[], &["ba9876543210"]), (&[], &[], &["0123456789ab"])]);
-    assert_eq!(rules.container_target(&container, &PodFacts::InNone), TargetId::named(1));
-    let hidden = all_of(&[(&["java"], &[], &["0123456789ab"]), (&[], &[], &["0123456789ab"])]);
-    assert_eq!(hidden.container_target(&container, &PodFacts::InNone), None, "java is the first's");
-    let other = RuleSpec { container_ids: vec!["ba9876543210".into()], ..RuleSpec::default() };
-    let named = TargetSpec { name: "a".into(), rules: other, ..TargetSpec::default() };
-    let flat = RuleSpec { container_ids: vec!["0123456789ab".into()], ..RuleSpec::default() };
-    let spec = TargetingSpec { targets: vec![named], rules: flat, ..TargetingSpec::default() };
-    let any = RuleSet::compile(spec).expect("valid rules");
-    assert_eq!(any.container_target(&container, &PodFacts::InNone), Some(TargetId::DEFAULT));
-}
-
-#[test]
 fn only_what_an_exclusion_matches_is_excluded() {
     let rules = rules(|spec| {
         spec.process_names = vec!["java".into()];
@@ -378,6 +332,7 @@ fn it_is_known_whether_the_kernel_sees_all_exclusions_and_all_inclusions() {
         (kernel.knows_exclusions(), kernel.knows_inclusions())
     };
     let many = (0..65).map(|n| format!("p{n}")).collect::<Vec<_>>();
+    assert_eq!(known(&|_| {}), (true, true));
     assert_eq!(known(&|spec| spec.process_names = vec!["java".into()]), (true, true));
     assert_eq!(known(&|spec| spec.process_names = vec!["j?va".into()]), (true, false));
     assert_eq!(known(&|spec| spec.exclude_process_names = vec!["j?va".into()]), (false, false));
@@ -418,50 +373,54 @@ fn it_says_no_only_of_what_no_named_target_selects_either() {
     assert!(says_no("py*") && !says_no("sh") && !says_no("[s]h"));
 }
 
-/// The target of a container of which two targets have something to say: the first as it is given here, the second by
-/// its id.
-fn behind(first: RuleSpec, pod: &PodFacts) -> Option<TargetId> {
-    let id = ContainerId::new(&"0123456789abcdef".repeat(4)).expect("an id");
-    let container = Arc::new(Container { id, pod_uid: None });
-    let second = RuleSpec { container_ids: vec!["0123456789ab".into()], ..RuleSpec::default() };
+/// Two targets, of which the first takes `ruby` and the second what is given here.
+fn after_ruby(second: RuleSpec) -> RuleSet {
+    let ruby = RuleSpec { process_names: vec!["ruby".into()], ..RuleSpec::default() };
     let target = |(place, rules)| TargetSpec { name: format!("t{place}"), rules, ..TargetSpec::default() };
-    let targets = [first, second].into_iter().enumerate().map(target).collect();
-    let rules = RuleSet::compile(TargetingSpec { targets, ..TargetingSpec::default() });
-    rules.expect("valid rules").container_target(&container, pod)
+    let targets = [ruby, second].into_iter().enumerate().map(target).collect();
+    RuleSet::compile(TargetingSpec { targets, ..TargetingSpec::default() }).expect("valid rules")
 }
 
 #[test]
-fn what_an_earlier_target_may_still_have_of_a_container_is_not_given_to_a_later_one() {
+fn an_exclusion_of_a_target_is_handed_over_with_it() {
     let list = |entry: &str| vec![entry.to_owned()];
-    let another = RuleSpec { container_ids: list("ba9876543210"), ..RuleSpec::default() };
-    let in_prod = RuleSpec { namespaces: list("prod"), ..another.clone() };
-    assert_eq!(behind(another.clone(), &PodFacts::Pending), TargetId::named(1));
-    assert_eq!(behind(in_prod.clone(), &PodFacts::InNone), TargetId::named(1));
-    assert_eq!(behind(in_prod, &PodFacts::Pending), None, "its pod may be in the namespace");
-    let java = RuleSpec { process_names: list("java"), ..another };
-    assert_eq!(behind(java, &PodFacts::InNone), None, "java is the first's, wherever it runs");
+    let by_name = RuleSpec { process_names: list("j*"), ..RuleSpec::default() };
+    let rules = after_ruby(RuleSpec { exclude_process_names: list("java"), ..by_name.clone() });
+    assert_eq!(yes(&rules, "jcmd", "/j"), TargetId::named(1));
+    assert_eq!((yes(&rules, "java", "/j"), no(&rules, "java", "/j")), (None, false), "left to user space");
+    // Of one that it cannot see or cannot evaluate the kernel leaves the whole target out.
+    for hidden in [
+        RuleSpec { exclude_namespaces: list("x"), ..by_name.clone() },
+        RuleSpec { exclude_process_names: list("j[a]va"), ..by_name },
+    ] {
+        let rules = after_ruby(hidden);
+        assert_eq!((yes(&rules, "jcmd", "/j"), no(&rules, "jcmd", "/j")), (None, false));
+        assert_eq!(yes(&rules, "ruby", "/r"), TargetId::named(0), "those before it stay");
+    }
 }
 
 #[test]
-fn a_container_is_not_enough_while_its_pod_must_match_too_and_is_not_known() {
-    let list = |entry: &str| vec![entry.to_owned()];
-    let both = RuleSpec {
-        container_ids: list("0123456789ab"),
-        namespaces: list("prod"),
-        match_mode: Some(MatchMode::All),
-        ..RuleSpec::default()
+fn one_of_two_types_is_enough_unless_all_must_match() {
+    let both = |mode| {
+        rules(|spec| {
+            spec.process_names = vec!["java".into(), "j?".into()];
+            spec.executables = vec!["/opt/*".into()];
+            spec.match_mode = mode;
+        })
     };
-    assert_eq!(behind(both.clone(), &PodFacts::Pending), None);
-    assert_eq!(behind(both, &PodFacts::InNone), TargetId::named(1), "it never can be");
+    let (any, all) = (both(None), both(Some(MatchMode::All)));
+    let default = Some(TargetId::DEFAULT);
+    for (comm, path) in [("java", "/usr/java"), ("ruby", "/opt/ruby")] {
+        assert_eq!((yes(&any, comm, path), yes(&all, comm, path)), (default, None));
+    }
+    assert_eq!(yes(&all, "java", "/opt/java"), default, "another pattern of a type takes nothing from it");
 }
 
 #[test]
-fn a_target_with_exclusions_of_its_own_has_no_container_as_a_whole() {
-    let list = |entry: &str| vec![entry.to_owned()];
-    let own = RuleSpec { container_ids: list("0123456789ab"), ..RuleSpec::default() };
-    assert_eq!(behind(own.clone(), &PodFacts::InNone), TargetId::named(0));
-    let by_name = RuleSpec { exclude_process_names: list("sh"), ..own.clone() };
-    assert_eq!(behind(by_name, &PodFacts::InNone), None);
-    let by_pod = RuleSpec { exclude_pods: list("x"), ..own };
-    assert_eq!(behind(by_pod, &PodFacts::InNone), None);
+fn where_pods_may_wish_nothing_is_left_to_the_kernel() {
+    for pod_annotations in [PodAnnotations::OptOut, PodAnnotations::Both] {
+        let rules = RuleSpec { process_names: vec!["java".into()], ..RuleSpec::default() };
+        let rules = RuleSet::compile(TargetingSpec { rules, pod_annotations, ..TargetingSpec::default() });
+        assert_eq!(rules.expect("valid rules").kernel_rules(), KernelRules::default());
+    }
 }

@@ -1,6 +1,7 @@
 //! Decisions, against the text of the targeting rules.
 #![allow(missing_docs)]
 
+mod containers;
 mod decisions;
 mod explanations;
 mod generated;

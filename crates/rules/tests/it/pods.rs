@@ -102,6 +102,12 @@ fn a_process_is_pending_only_while_the_pod_could_change_the_answer() {
     assert!(decide(&any(MatchMode::Any), &pending).is_profile(), "its name is enough");
     let decision = decide(&any(MatchMode::All), &pending);
     assert_eq!(decision, Decision::pending(Reason::Awaiting { key: Key::Namespaces }));
+    let two = rules(|spec| {
+        spec.namespaces = names(&["prod"]);
+        spec.pods = names(&["web-*"]);
+        spec.match_mode = Some(MatchMode::All);
+    });
+    assert_eq!(decide(&two, &pending), decision, "the first that waits is named");
     let bash = ProcessFacts { comm: "bash".into(), executable: None, argv0: None, ..pending.clone() };
     assert_eq!(decide(&any(MatchMode::All), &bash), Decision::skip(Reason::NotIncluded));
     let excluding = rules(|spec| {
@@ -205,6 +211,34 @@ fn a_pod_can_be_taken_out_or_put_in_by_its_annotation() {
     let by_pid = RuleSet::compile(&by_pid).expect("valid rules");
     let choice = by_pid.pids().first().copied();
     assert!(by_pid.decide(&java(web(Some("false"))), choice, false).is_profile());
+}
+
+#[test]
+fn a_process_waits_for_the_wish_of_its_pod() {
+    let (waits, out) = (
+        Decision::pending(Reason::Awaiting { key: Key::PodAnnotations }),
+        Decision::skip(Reason::NotIncluded),
+    );
+    let inside = Decision::profile(Reason::Included { key: Key::ProcessNames, index: 0 });
+    for (pod_annotations, ruby, java) in [
+        (PodAnnotations::Off, inside, out),
+        (PodAnnotations::OptOut, waits, out),
+        (PodAnnotations::Both, waits, waits),
+    ] {
+        let rules = RuleSpec { process_names: names(&["ruby"]), ..RuleSpec::default() };
+        let rules = RuleSet::compile(TargetingSpec { rules, pod_annotations, ..TargetingSpec::default() });
+        let rules = rules.expect("valid rules");
+        let of = |name: &str, pod| decide(&rules, &ProcessFacts { pod, ..facts(name, "/x", "") });
+        let pending = (of("ruby", PodFacts::Pending), of("java", PodFacts::Pending));
+        assert_eq!(pending, (ruby, java), "{pod_annotations:?}");
+        for nobody in [PodFacts::InNone, PodFacts::NotHere] {
+            assert_eq!(
+                (of("ruby", nobody.clone()), of("java", nobody)),
+                (inside, out),
+                "{pod_annotations:?}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use telegen_model::{Pod, PodFacts, ProcessFacts};
 use telegen_rules::{
-    Decision, Key, MatchMode, PidChoice, Reason, RuleSet, RuleSpec, TargetId, TargetSpec, TargetingSpec,
-    Verdict, Warning,
+    Decision, Key, MatchMode, PidChoice, PodAnnotations, Reason, RuleSet, RuleSpec, TargetId, TargetSpec,
+    TargetingSpec, Verdict, Warning,
 };
 
 fn names(names: &[&str]) -> Vec<String> {
@@ -258,6 +258,30 @@ fn of_several_targets_that_exclude_or_wait_the_first_is_named() {
     let rules = compile(vec![target("a", waiting("x")), target("b", waiting("y"))], RuleSpec::default());
     let decision = rules.decide(&ProcessFacts { pod: PodFacts::Pending, ..process("java") }, None, false);
     assert_eq!((decision.verdict, decision.target.place()), (Verdict::Pending, Some(0)));
+}
+
+#[test]
+fn an_exclusion_is_awaited_as_one_of_the_target_or_of_everybody() {
+    let by_pod = || RuleSpec { exclude_namespaces: names(&["x"]), ..RuleSpec::default() };
+    let own = RuleSpec { process_names: names(&["java"]), ..by_pod() };
+    let pending = |comm: &str| ProcessFacts { pod: PodFacts::Pending, ..process(comm) };
+    let awaiting = Decision::pending(Reason::Awaiting { key: Key::ExcludeNamespaces });
+    let rules = compile(vec![target("a", own)], RuleSpec::default());
+    let decided = |comm: &str| rules.decide(&pending(comm), None, false);
+    assert_eq!(decided("java"), awaiting.of(TargetId::from_number(0)));
+    assert_eq!(decided("bash"), Decision::skip(Reason::NotIncluded));
+    let rules = compile(vec![target("a", by_name(&["java"]))], by_pod());
+    assert_eq!(rules.decide(&pending("java"), None, false), awaiting);
+}
+
+#[test]
+fn where_a_pod_may_wish_but_does_not_the_reason_is_still_that_of_the_target() {
+    let excluding = RuleSpec { exclude_process_names: names(&["java"]), ..by_name(&["j*"]) };
+    let targets = vec![target("a", excluding)];
+    let pod_annotations = PodAnnotations::Both;
+    let rules = RuleSet::compile(TargetingSpec { targets, pod_annotations, ..TargetingSpec::default() });
+    let reason = said(&rules.expect("valid rules"), &process("java")).2;
+    assert_eq!(reason, "targets[0].exclude_process_names[0] = \"java\"");
 }
 
 #[test]

@@ -65,3 +65,32 @@ fn the_end_of_a_target_does_not_bring_a_spent_pid_back() {
     selector.reload(rules.at(end), Rates::default(), &mut out);
     assert!(selection.should_profile(Pid(7)).is_profile(), "a reload means whoever is there");
 }
+
+#[test]
+fn another_place_or_rate_of_a_target_is_told() {
+    let mut selector = selector(compile(vec![target("a", by_name("java"))]));
+    handle(&mut selector, Event::Seen(observed(7, 1, 0, 1, "java")));
+    let mut out = Vec::new();
+    let behind = vec![target("b", by_name("ruby")), target("a", by_name("java"))];
+    selector.reload(compile(behind.clone()), Rates::default(), &mut out);
+    assert_eq!(retargets(&out), [(1, 1)], "its place is another");
+    out.clear();
+    let faster = TargetSpec { sample_hz: Some(199), ..behind[1].clone() };
+    selector.reload(compile(vec![behind[0].clone(), faster]), Rates::default(), &mut out);
+    assert_eq!((retargets(&out), ends(&out)), (vec![(1, 1)], vec![]), "its rate is another");
+}
+
+#[test]
+fn with_the_end_of_its_target_a_pid_no_longer_outweighs_an_exclusion() {
+    let end = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+    let by_pid = RuleSpec { pids: vec![7], ..RuleSpec::default() };
+    let targets = vec![TargetSpec { until: Some(end), ..target("debugged", by_pid) }];
+    let rules = RuleSpec { exclude_process_names: vec!["java".into()], ..RuleSpec::default() };
+    let rules = RuleSet::compile(TargetingSpec { targets, rules, ..TargetingSpec::default() });
+    let rules = rules.expect("valid");
+    let mut selector = selector(rules.clone());
+    assert_eq!(starts(&handle(&mut selector, Event::Seen(observed(7, 1, 0, 1, "java")))), [1]);
+    let mut out = Vec::new();
+    selector.renew(rules.at(end), &mut out);
+    assert_eq!((ends(&out), standings(&out)), (vec![1], vec![Standing::Skip]));
+}

@@ -1,9 +1,9 @@
 //! Scans are pictures taken a while ago: what events have said since is newer, and wins.
 
-use crate::stories::{ends, handle, named, observed, pids, selector, standings, starts};
+use crate::stories::{ends, handle, named, observed, selector, standings, starts};
 use std::sync::Arc;
 use telegen_model::{Container, ContainerId, Pid, PodFacts, ProcessId, StartTime, TargetNumber, Token};
-use telegen_rules::{Reason, Verdict};
+use telegen_rules::{Reason, RuleSet, RuleSpec, Verdict};
 use telegen_select::{Event, Limits, Rates, Repairs, Selector, Standing};
 
 const FOLLOWED: Standing = Standing::Profile { by_pid: false, follow: true, target: TargetNumber(0) };
@@ -96,13 +96,14 @@ fn where_a_process_was_put_during_the_scan_is_kept() {
     let moved = Event::Moved {
         token: Token(10),
         container: Some(Arc::new(Container { id, pod_uid: None })),
-        pod: PodFacts::InNone,
+        pod: PodFacts::NotHere,
         standing: Standing::Undecided,
     };
     handle(&mut selector, moved);
     handle(&mut selector, Event::Seen(stale.clone()));
     selector.finish_scan(&mut Vec::new());
-    assert!(selector.selection().all_processes()[0].facts.container.is_some());
+    let kept = selector.selection().all_processes().remove(0).facts;
+    assert_eq!((kept.container.is_some(), &kept.pod), (true, &PodFacts::NotHere));
     // The next scan is believed again: a move can be lost.
     selector.begin_scan();
     handle(&mut selector, Event::Seen(stale));
@@ -159,11 +160,36 @@ fn a_place_that_falls_free_goes_to_the_oldest_that_was_refused() {
 }
 
 #[test]
+fn a_scan_gives_the_places_of_those_that_are_gone_to_others() {
+    let mut selector = Selector::new(named(&["a"]), Pid(1), Limits { max_targets: 1 }, Rates::default());
+    for pid in [5, 6] {
+        handle(&mut selector, Event::Seen(observed(pid, 1, 0, u64::from(pid), "a")));
+    }
+    selector.begin_scan();
+    handle(&mut selector, Event::Seen(observed(6, 1, 0, 6, "a")));
+    let mut out = Vec::new();
+    assert_eq!(selector.finish_scan(&mut out), Repairs { found: 0, gone: 1 });
+    assert_eq!((ends(&out), starts(&out)), (vec![5], vec![6]));
+}
+
+#[test]
+fn what_happens_after_a_scan_is_held_against_no_picture() {
+    let mut selector = selector(named(&["java"]));
+    selector.begin_scan();
+    selector.finish_scan(&mut Vec::new());
+    handle(&mut selector, Event::Exited { token: Token(20) });
+    assert_eq!(starts(&handle(&mut selector, Event::Seen(observed(6, 1, 0, 20, "java")))), [20]);
+}
+
+#[test]
 fn a_pid_in_both_keys_is_named_by_the_first() {
-    let mut selector = selector(pids(&[5, 5]));
-    handle(&mut selector, Event::Seen(observed(5, 1, 0, 10, "a")));
-    let selection = selector.selection();
-    assert_eq!(selection.reason(selection.should_profile(Pid(5))), "target_pids[0] = 5");
+    for (pid, reason) in [(None, "target_pids[0] = 5"), (Some(5), "target_pid = 5")] {
+        let rules = RuleSpec { pid, pids: vec![5, 5], ..RuleSpec::default() };
+        let mut selector = selector(RuleSet::compile(&rules).expect("valid"));
+        handle(&mut selector, Event::Seen(observed(5, 1, 0, 10, "a")));
+        let selection = selector.selection();
+        assert_eq!(selection.reason(selection.should_profile(Pid(5))), reason);
+    }
 }
 
 #[test]

@@ -200,10 +200,36 @@ fn a_lower_limit_lets_the_newest_go_and_a_higher_one_takes_them_back() {
     let mut out = Vec::new();
     selector.set_max_targets(2, &mut out);
     assert_eq!((ends(&out), standings(&out)), (vec![7, 8], vec![Standing::Skip; 2]));
-    assert_eq!(selector.selection().should_profile(Pid(8)).reason, Reason::TooManyTargets);
+    let selection = selector.selection();
+    assert_eq!(selection.should_profile(Pid(8)).reason, Reason::TooManyTargets);
+    assert_eq!((selection.refused(), selection.filtered_processes().len()), (2, 2));
     out.clear();
     selector.set_max_targets(3, &mut out);
     assert_eq!((starts(&out), ends(&out)), (vec![7], vec![]));
+    let profile = Standing::Profile { by_pid: false, follow: false, target: TargetNumber(0) };
+    assert_eq!(standings(&out), [profile], "the kernel is told again");
+}
+
+#[test]
+fn a_lower_limit_counts_nobody_but_targets() {
+    let mut selector = selector(named(&["a"]));
+    for (pid, name) in [(5, "b"), (6, "a"), (7, "b"), (8, "a"), (9, "a")] {
+        handle(&mut selector, Event::Seen(observed(pid, 1, 0, u64::from(pid), name)));
+    }
+    let mut out = Vec::new();
+    selector.set_max_targets(2, &mut out);
+    assert_eq!(ends(&out), [9]);
+}
+
+#[test]
+fn a_pid_rule_is_spent_by_a_descendant_of_the_recorded_command_too() {
+    let mut selector = selector(pids(&[6]));
+    handle(&mut selector, Event::Seen(observed(5, 1, 0, 10, "sh")));
+    assert!(selector.follow(ProcessId { pid: Pid(5), start: StartTime(1) }, &mut Vec::new()));
+    handle(&mut selector, Event::Forked { child: observed(6, 2, 0, 11, "sh"), parent: Token(10) });
+    assert_eq!(ends(&handle(&mut selector, Event::Exited { token: Token(11) })), [11]);
+    let another = handle(&mut selector, Event::Seen(observed(6, 3, 0, 12, "ls")));
+    assert_eq!((starts(&another), standings(&another)), (vec![], vec![Standing::Skip]));
 }
 
 #[test]
@@ -215,6 +241,7 @@ fn a_scan_repairs_what_was_lost() {
     let mut out = Vec::new();
     let repairs = selector.finish_scan(&mut out);
     assert_eq!((repairs.found, repairs.gone, ends(&out)), (1, 1, vec![10]));
+    assert_eq!(selector.selection().should_profile(Pid(5)).reason, Reason::Unknown, "it is gone");
     selector.begin_scan();
     handle(&mut selector, Event::Seen(observed(6, 1, 0, 11, "a")));
     let repairs = selector.finish_scan(&mut out);
@@ -287,4 +314,8 @@ fn targets_are_named_with_their_rates_before_anything_happens() {
     out.clear();
     selector.name_targets(&mut out);
     assert!(out.is_empty(), "once is enough");
+    let rates = Rates { default_hz: 49, clock_hz: 299 };
+    selector.reload(named(&["a"]), rates, &mut out);
+    let [Operation::Name { settings, .. }] = &out[..] else { panic!("{out:?}") };
+    assert_eq!((&*settings.name, settings.sample_hz, settings.clock_hz), ("default", 49, 299));
 }
