@@ -48,13 +48,12 @@ impl Selector {
         self.published.rules.store(self.rules.clone());
         self.name_targets(out);
         // In the order of their tokens, so that beyond the limit it is the newest that are refused; first those that
-        // leave, to make room.
+        // leave, so that there is room for those who come.
         let mut tokens: Vec<Token> = self.processes.keys().copied().collect();
         tokens.sort_unstable_by_key(|token| (!self.processes[token].decision.is_profile(), *token));
         for token in tokens {
             self.decide_after(&before, token, out);
         }
-        self.admit_refused(out);
     }
 }
 
