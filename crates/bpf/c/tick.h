@@ -113,7 +113,7 @@ static __always_inline u32 tg_user_stack(struct bpf_perf_event_data *ctx, struct
 	walk->frames = 1;
 	/* Some frames take two turns. Programs of 32 bits have frames of another kind. */
 	if ((u16)walk->interrupted.cs == TG_USER32_CS)
-		walk->ending = TG_STEP_UNSUPPORTED;
+		walk->ending = TG_ENDING_UNSUPPORTED;
 	else
 		bpf_loop(2 * TG_MAX_USER_FRAMES, tg_walk_on, NULL, 0);
 	/* What the list lacks may have been mapped since it was made. */

@@ -1,5 +1,5 @@
-// Spends its time below a function that nothing can tell the frame of, whose frame pointer is 0, and that ends with a call: where that would return to, the next
-// function begins, which is described.
+// Spends its time below a function that nothing can tell the frame of, whose frame pointer is 0, and that ends with a call: where
+// that would return to, the next function begins, which is described.
 #include "spin.h"
 
 void tg_unfollowed(void);

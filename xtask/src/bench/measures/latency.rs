@@ -34,11 +34,12 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// How long who has written to a pipe goes on: as a program does after its exec, so that who waits has to be woken on another CPU.
+/// How long who has written to a pipe goes on, as a program does after its exec. Who waits is woken on another CPU, or has to wait for
+/// as long, as the kernel chooses.
 const GOES_ON: Duration = Duration::from_millis(2);
 
-/// How long this machine takes, when it is idle, to let a thread go on that waits for a pipe: what no decision of user space can be
-/// faster than.
+/// How long this machine takes, when it is idle, to let a thread go on that waits for a pipe: a decision of user space has such a wait
+/// in it.
 fn wake_up(bench: &Bench) -> Result<Row> {
     println!("P15: waking up a thread");
     let (mut reader, mut writer) = std::io::pipe()?;
