@@ -167,9 +167,11 @@ struct tg_area {
 /* The last ones of an image, each at the number that `remaps` had before. */
 #define TG_AREAS 64
 struct tg_areas {
+	u32 remaps; /* that of the process since the last one was put down; 0 if none was */
+	u32 unused;
 	struct tg_area areas[TG_AREAS];
 };
-_Static_assert(sizeof(struct tg_areas) == 16 * TG_AREAS, "layout shared with abi.rs");
+_Static_assert(sizeof(struct tg_areas) == 8 + 16 * TG_AREAS, "layout shared with abi.rs");
 
 /* Why the user stack of a sample ends where it does; the first ones are outcomes of a step. */
 enum tg_ending {
@@ -287,6 +289,9 @@ struct tg_apply {
 	struct tg_apply_item items[TG_APPLY_MAX];
 };
 
+/* Processes are told apart by so many numbers where nothing is lost if two have one. */
+#define TG_READINGS 4096
+
 /*
  * Memory that user space maps. The bitmap is one bit per tgid in the initial pid namespace; where it is clear the
  * process is not a target, and a tick touches no other memory but its CPU's own counters to learn that.
@@ -301,8 +306,10 @@ struct tg_shared {
 	u64 attentive; /* whether user space looks for events soon anyhow; written by it */
 	struct tg_apply apply;
 	struct tg_policy policy;
+	u32 readings[TG_READINGS]; /* how many lists of mappings have been begun to read and not been told yet; written by user space */
 };
-_Static_assert(sizeof(struct tg_shared) == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 8 + 8 + 24 * TG_APPLY_MAX + sizeof(struct tg_policy),
+_Static_assert(sizeof(struct tg_shared) == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 8 + 8 + 24 * TG_APPLY_MAX +
+						   sizeof(struct tg_policy) + 4 * TG_READINGS,
 	       "layout shared with abi.rs");
 
 #endif

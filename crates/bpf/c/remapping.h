@@ -73,6 +73,7 @@ static __always_inline u32 tg_count_remap(struct tg_process *process, u64 start,
 
 		area->start = start;
 		area->end = end;
+		*(volatile u32 *)&areas->remaps = remaps + 1;
 	}
 	*(volatile u32 *)&process->remaps = remaps + 1;
 	return remaps;
@@ -87,8 +88,8 @@ int tg_area_found(struct bpf_raw_tracepoint_args *ctx)
 	struct tg_process *process;
 	struct tg_mapped *mapped;
 	u64 start, end, image;
-	enum tg_overlap overlap;
-	bool is_told;
+	enum tg_overlap overlap = TG_OVERLAP_NONE;
+	bool is_told, is_read;
 
 	if (!tg_bit(key))
 		return 0;
@@ -102,28 +103,30 @@ int tg_area_found(struct bpf_raw_tracepoint_args *ctx)
 	info = (void *)ctx->args[1];
 	end = start + BPF_CORE_READ(info, length);
 	image = process->word >> TG_TOKEN_SHIFT << 8;
+	/* Looked at before the list: once it is no longer being read it is there. */
+	is_read = tg_is_being_read(key);
 	mapped = bpf_map_lookup_elem(&tg_mapped, &image);
-	if (!mapped && process->forked_from) {
+	if (!mapped) {
 		/* It lives by its parent's list, which the parent goes on to live by. */
-		overlap = tg_overlap(process->forked_from << 8, start, end, false);
-		if (overlap != TG_OVERLAP_NONE) {
+		if (process->forked_from)
+			overlap = tg_overlap(process->forked_from << 8, start, end, false);
+		if (overlap != TG_OVERLAP_NONE)
 			process->forked_from = 0;
+		if (overlap != TG_OVERLAP_NONE || is_read)
 			tg_count_remap(process, start, end);
-		}
 		return 0;
 	}
-	if (!mapped)
-		return 0;
 	overlap = tg_overlap(image, start, end, true);
 	/* While the list is known to be out of date, what is not in it may be code that has been sampled, too. */
 	is_told = mapped->told != process->told;
-	if (overlap == TG_OVERLAP_NONE && !is_told)
+	/* And what is not in it may have been read to be code, which will be told. */
+	if (overlap == TG_OVERLAP_NONE && !is_told && !is_read)
 		return 0;
 	remaps = tg_count_remap(process, start, end);
 	/* With what is gone marked, the list is right again. */
 	if (overlap != TG_OVERLAP_WIDE && mapped->remaps == remaps)
 		*(volatile u32 *)&mapped->remaps = remaps + 1;
-	if (!is_told && tg_announce(TG_EVENT_REMAPPED, key, process, NULL))
+	if (overlap != TG_OVERLAP_NONE && !is_told && tg_announce(TG_EVENT_REMAPPED, key, process, NULL))
 		*(volatile u32 *)&process->told = process->told + 1;
 	return 0;
 }

@@ -70,6 +70,12 @@ static __always_inline bool tg_bit(u32 key)
 	return tg_shared.bitmap[(key / 64) & (TG_BITMAP_WORDS - 1)] & (1ULL << (key % 64));
 }
 
+/* Whether what a process has mapped is being read, or has been and is not in `tg_mapped` yet; perhaps another process's. */
+static __always_inline bool tg_is_being_read(u32 key)
+{
+	return *(volatile u32 *)&tg_shared.readings[key & (TG_READINGS - 1)];
+}
+
 /* A word for a process, or a program image, that never was before. */
 static __always_inline u64 tg_new_word(u64 state)
 {

@@ -235,10 +235,28 @@ pub(crate) struct RawMapped {
 }
 const _: () = assert!(size_of::<RawMapped>() == 40 + 24 * PART_RANGES);
 
-/// Areas of an image, `struct tg_areas`.
+/// As many pages of code as no process has, so that the next tick finds the list out of date.
+pub(crate) const PAGES_OF_NONE: u64 = u64::MAX;
+
+/// Areas that are kept of an image.
 pub(crate) const AREAS: usize = 64;
-/// Bytes of one, `struct tg_area`.
-pub(crate) const AREA_BYTES: usize = 16;
+
+/// `struct tg_area`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct RawArea {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+/// `struct tg_areas`.
+#[repr(C)]
+pub(crate) struct RawAreas {
+    pub(crate) remaps: u32,
+    pub(crate) unused: u32,
+    pub(crate) areas: [RawArea; AREAS],
+}
+const _: () = assert!(size_of::<RawAreas>() == 8 + 16 * AREAS);
 
 /// `struct tg_tick_counts`.
 #[repr(C)]
@@ -299,6 +317,9 @@ pub(crate) struct RawPolicy {
 }
 const _: () = assert!(size_of::<RawPolicy>() == 24 + 2 * MAX_PATTERNS + 72 * MAX_PATTERNS + 4 * MAX_TARGETS);
 
+/// By so many numbers processes are told apart whose mappings are being read.
+pub(crate) const READINGS: usize = 4096;
+
 /// `struct tg_shared`.
 #[repr(C)]
 pub(crate) struct RawShared {
@@ -317,10 +338,21 @@ pub(crate) struct RawShared {
     pub(crate) apply_unused: u32,
     pub(crate) apply_items: [RawApplyItem; APPLY_MAX],
     pub(crate) policy: RawPolicy,
+    pub(crate) readings: [u32; READINGS],
 }
 const _: () = assert!(
     size_of::<RawShared>()
-        == 512 * 1024 + 64 * 1024 + 16 + 16 + 8 + 8 + 8 + 8 + 24 * APPLY_MAX + size_of::<RawPolicy>()
+        == 512 * 1024
+            + 64 * 1024
+            + 16
+            + 16
+            + 8
+            + 8
+            + 8
+            + 8
+            + 24 * APPLY_MAX
+            + size_of::<RawPolicy>()
+            + 4 * READINGS
 );
 const _: () = assert!(offset_of!(RawShared, ticks) == 512 * 1024);
 

@@ -150,7 +150,7 @@ impl Kernel {
             MapHandle::try_from(&self.map(name)?)
                 .map_err(|source| Error::Attach { program: format!("the map {name}"), source })
         };
-        Ok(RemapCounts::new(duplicate("tg_processes")?, duplicate("tg_areas")?))
+        Ok(RemapCounts::new(duplicate("tg_processes")?, duplicate("tg_areas")?, self.shared.clone()))
     }
 
     /// The ring of lifecycle events.

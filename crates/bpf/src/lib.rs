@@ -47,7 +47,7 @@ pub use leftovers::{Leftover, Leftovers};
 pub use perf::{Clock, may_open_clock};
 pub use policy::{ControlGroups, Pattern, PatternForm, PatternSubject, Policy, Rank};
 pub use privileges::{Capability, missing_capabilities};
-pub use remaps::RemapCounts;
+pub use remaps::{CountedReading, RemapCounts};
 pub use samples::{Sample, SampleReader, SampleRings};
 pub use scan::{ControlGroupSet, ScanUnderWay, Scanned, Scanner};
 pub use shared::{Counters, Shared};

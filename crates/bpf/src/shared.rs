@@ -69,6 +69,11 @@ impl Shared {
         telegen_model::KernelKey(self.0.load_u32(offset_of!(RawShared, agent_key)))
     }
 
+    /// Adds to a word that the programs only read, and wraps around.
+    pub(crate) fn add_u32(&self, offset: usize, value: u32) {
+        self.0.add_u32(offset, value);
+    }
+
     /// How many events were to be answered at once.
     pub(crate) fn awaited(&self) -> u64 {
         self.0.load(offset_of!(RawShared, awaited))

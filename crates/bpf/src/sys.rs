@@ -57,6 +57,11 @@ impl SharedMemory {
         self.u64_at(offset).store(value, Ordering::Relaxed);
     }
 
+    /// Adds, and wraps around.
+    pub(crate) fn add_u32(&self, offset: usize, value: u32) {
+        self.u32_at(offset).fetch_add(value, Ordering::SeqCst);
+    }
+
     pub(crate) fn store_u32(&self, offset: usize, value: u32) {
         self.u32_at(offset).store(value, Ordering::Relaxed);
     }

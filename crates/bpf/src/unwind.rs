@@ -2,9 +2,10 @@
 
 use crate::Error;
 use crate::abi::{
-    AREA_BYTES, AREAS, BLOCK_BYTES, MAX_PARTS, MAX_RULES, PART_RANGES, RULE_BYTES, RawMapped, TABLE_AWAITED,
+    BLOCK_BYTES, MAX_PARTS, MAX_RULES, PAGES_OF_NONE, PART_RANGES, RULE_BYTES, RawMapped, TABLE_AWAITED,
     TABLE_NONE,
 };
+use crate::remaps::{Areas, keep_areas};
 use crate::sys::MapMemory;
 use crate::table_numbers::{TableNumber, TableNumbers};
 use foldhash::fast::FixedState;
@@ -161,7 +162,8 @@ impl UnwindMaps {
 
     /// Tells what an image has mapped executable: ranges in ascending order that do not overlap. Of more than
     /// [`Self::MAX_RANGES`] those are left out that no table describes, the highest first. Parts that are as they were told
-    /// last are not told again. False if there is no room.
+    /// last are not told again. Ranges whose addresses have been handed out since then are not believed, and user space will be
+    /// told of them. False if there is no room.
     ///
     /// # Errors
     ///
@@ -174,7 +176,23 @@ impl UnwindMaps {
     ) -> Result<bool, Error> {
         // The page of vsyscalls lies in the kernel's half, where the search does not go.
         let lower = ranges.partition_point(|range| range.end <= NOWHERE);
-        let mut parts = parts(&fitting(&ranges[..lower], Self::MAX_RANGES));
+        let mut ranges = fitting(&ranges[..lower], Self::MAX_RANGES);
+        let mut state = state;
+        for _ in 0..OVERTAKEN {
+            if !self.write_list(image, &ranges, state)? {
+                return Ok(false);
+            }
+            // From here on the kernel side compares with this list.
+            let Some(areas) = Areas::read(&self.areas, image) else { break };
+            let Some(later) = overtaken(&mut ranges, state, &areas) else { break };
+            state = later;
+        }
+        Ok(true)
+    }
+
+    /// False if there is no room.
+    fn write_list(&mut self, image: Token, ranges: &[MappedRange], state: SpaceState) -> Result<bool, Error> {
+        let mut parts = parts(ranges);
         mark_root(&mut parts[0], state);
         let mut told = self.told.remove(&image).unwrap_or_default();
         // Since it was told, the kernel side may have marked what is gone.
@@ -184,8 +202,7 @@ impl UnwindMaps {
         let before = told.parts.len();
         told.remaps = state.remaps;
         if before == 0 {
-            // Without it, what was replaced has no name; it is the kernel side's from here on.
-            let _ = self.areas.update(&image.0.to_ne_bytes(), &[0; AREAS * AREA_BYTES], MapFlags::NO_EXIST);
+            keep_areas(&self.areas, image);
         }
         told.parts.resize(parts.len().max(before), None);
         // The root last, and always: until then it leads to the parts that were there before.
@@ -212,11 +229,10 @@ impl UnwindMaps {
         Ok(true)
     }
 
-    /// Forgets what an image has mapped.
+    /// Forgets what an image has mapped, and what was handed out to it.
     pub fn remove_mapped(&mut self, image: Token) {
-        if let Some(told) = self.told.remove(&image) {
-            self.remove_parts(image, 0..told.parts.len());
-        }
+        let told = self.told.remove(&image).unwrap_or_default();
+        self.remove_parts(image, 0..told.parts.len());
     }
 
     /// How many tables there are, and the bytes of all of them.
@@ -244,6 +260,30 @@ impl UnwindMaps {
             let _ = self.mapped.delete(&part_key(image, number));
         }
     }
+}
+
+/// How often a list is told because addresses were handed out while it was told.
+const OVERTAKEN: usize = 4;
+
+/// Does to a list what the kernel side would have done to it with the addresses that have been handed out since it was read.
+/// The state that it is of then; `None` if there are no such addresses, or not all are known.
+fn overtaken(ranges: &mut Cow<'_, [MappedRange]>, state: SpaceState, areas: &Areas) -> Option<SpaceState> {
+    let now = areas.count()?;
+    let later = now.checked_sub(state.remaps).filter(|later| *later > 0)?;
+    let mut areas = areas.up_to(now);
+    areas.retain(|(number, _)| *number > state.remaps);
+    if areas.len() != later as usize {
+        return None;
+    }
+    let mut state = SpaceState { remaps: now, ..state };
+    for at in 0..ranges.len() {
+        let range = &ranges[at];
+        if areas.iter().any(|(_, area)| area.start < range.end && range.start < area.end) {
+            ranges.to_mut()[at].table = UnwindTable::Awaited;
+            state.code_pages = PAGES_OF_NONE;
+        }
+    }
+    Some(state)
 }
 
 /// What the kernel takes for a table: its values from a page on, and a page before them.
@@ -420,5 +460,32 @@ mod tests {
         let parts = parts(&[]);
         assert_eq!(parts.len(), 1);
         assert_eq!(number(&parts[0], offset_of!(RawMapped, ranges)), i64::MAX as u64);
+    }
+
+    /// What has become of a list of two ranges, 50 to 110 and 150 to 210, that was read at the count of 3.
+    fn overtaken_by(areas: &[(u64, u64)]) -> Option<(SpaceState, Vec<UnwindTable>)> {
+        let state = SpaceState { remaps: 3, told: 2, code_pages: 7 };
+        let ranges = ranges(2);
+        let mut ranges = Cow::Borrowed(&ranges[..]);
+        let state = overtaken(&mut ranges, state, &Areas::of(3, areas))?;
+        Some((state, ranges.iter().map(|range| range.table).collect()))
+    }
+
+    #[test]
+    fn what_was_handed_out_since_a_list_was_read_is_not_believed() {
+        const NONE: UnwindTable = UnwindTable::None;
+        const AWAITED: UnwindTable = UnwindTable::Awaited;
+        let state = |remaps, code_pages| SpaceState { remaps, told: 2, code_pages };
+        assert_eq!(overtaken_by(&[]), None);
+        // Beside all of it, the list is right as it is.
+        assert_eq!(overtaken_by(&[(110, 150), (210, 999)]), Some((state(5, 7), vec![NONE, NONE])));
+        assert_eq!(overtaken_by(&[(0, 51)]), Some((state(4, PAGES_OF_NONE), vec![AWAITED, NONE])));
+        assert_eq!(
+            overtaken_by(&[(9, 10), (209, 999)]),
+            Some((state(5, PAGES_OF_NONE), vec![NONE, AWAITED]))
+        );
+        assert_eq!(overtaken_by(&[(0, 999)]), Some((state(4, PAGES_OF_NONE), vec![AWAITED, AWAITED])));
+        // Of more than are kept nobody knows where they were.
+        assert_eq!(overtaken_by(&[(0, 1); 33]), None);
     }
 }

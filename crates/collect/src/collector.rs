@@ -4,14 +4,14 @@ use crate::gathered::Gathered;
 use crate::image::{Image, Refreshed};
 use crate::interval::{Frame, Interval};
 use crate::module::{Module, Modules};
-use crate::remaps::{self, Remaps};
+use crate::remaps::{self, Reading, Remaps};
 use crate::stack_table::{Entry, Full, ImageSlot, Tick};
 use crate::target::{TargetFacts, Targets};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use telegen_model::{FileOffset, ProcessFacts, SpaceState, TargetNumber, Token};
+use telegen_model::{FileOffset, Listed, ProcessFacts, TargetNumber, Token};
 use telegen_process::ProcFs;
 
 /// A process's mappings are not read again sooner than this, however many of its addresses are in none …
@@ -20,20 +20,20 @@ const MIN_REFRESH_INTERVAL: Duration = Duration::from_millis(100);
 /// stray addresses all the time.
 const MAX_REFRESH_INTERVAL: Duration = Duration::from_secs(10);
 
-/// After a change, mappings are read once more: what has come between reading them and the kernel side's being told.
-const SECOND_LOOK: Duration = MIN_REFRESH_INTERVAL;
-/// And not sooner than after so many times the time that reading them has taken: that of very many mappings takes long.
+/// And not sooner than after so many times the CPU time that reading them has taken: very many mappings take long.
 const REST: u32 = 20;
-/// What the kernel side has noticed is read again at once, but not sooner after the last time than this.
+/// What the kernel side has noticed is read again, but not sooner after the last time than this …
 const MIN_NOTICED_INTERVAL: Duration = Duration::from_millis(30);
+/// … nor sooner after it was noticed than this: a loader is at work.
+const LOADING: Duration = Duration::from_millis(3);
 
 /// What an image has mapped executable.
 #[derive(Clone, Debug)]
 pub enum CodeChange {
-    /// This, and no other.
-    Mapped(Token, Vec<MappedCode>, SpaceState),
-    /// The same as was said last, in this state of its address space.
-    Confirmed(Token, SpaceState),
+    /// This, and no other. The reading is to be dropped when the kernel side has been told.
+    Mapped(Token, Vec<MappedCode>, Listed, Reading),
+    /// The same as was said last. The reading is to be dropped when the kernel side has been told.
+    Confirmed(Token, Listed, Reading),
     /// Nothing any more.
     Gone(Token),
 }
@@ -150,7 +150,8 @@ impl Collector {
         let parent = parent.and_then(|parent| self.images.get(&parent)?.image.as_ref());
         let image = Image::new(facts, parent);
         if image.has_mappings() {
-            self.changes.push(CodeChange::Mapped(id, image.code(), image.state()));
+            let listed = Listed { state: image.state(), gone: Vec::new() };
+            self.changes.push(CodeChange::Mapped(id, image.code(), listed, Reading::default()));
         }
         self.images.entry(id).or_default().image = Some(image);
     }
@@ -167,7 +168,7 @@ impl Collector {
     pub fn read_mappings(&mut self, id: Token, now: Instant) {
         let Some(known) = self.images.get(&id) else { return };
         let rest = known.rest.max(MIN_NOTICED_INTERVAL);
-        let at = known.refreshed.map_or(now, |(then, _)| now.max(then + rest));
+        let at = known.refreshed.map_or(now, |(then, _)| (now + LOADING).max(then + rest));
         self.make_due(id, Due { at, noticed: true });
         self.catch_up(now);
     }
@@ -199,6 +200,11 @@ impl Collector {
         }
     }
 
+    /// How many changes there are to be taken.
+    pub fn changes(&self) -> usize {
+        self.changes.len()
+    }
+
     /// What images have mapped and unmapped since the last call, for whoever unwinds their stacks.
     pub fn take_changes(&mut self) -> Vec<CodeChange> {
         std::mem::take(&mut self.changes)
@@ -210,37 +216,38 @@ impl Collector {
         let Some(image) = &mut known.image else { return };
         let due = known.due.take();
         let before = image.state();
-        let begun = Instant::now();
+        let reading = self.remaps.reading(id);
+        let begun = cpu_time();
         // A process that is gone keeps the mappings it was last seen with.
-        let refreshed =
-            image.refresh(&self.proc, &mut self.modules, &*self.remaps, id).unwrap_or(Refreshed::Unchanged);
+        let refreshed = image.refresh(&self.proc, &mut self.modules, &*self.remaps, id).ok();
         let interval = match (refreshed, known.refreshed) {
-            (Refreshed::Changed | Refreshed::Overtaken, _) | (_, None) => MIN_REFRESH_INTERVAL,
+            (Some(Refreshed::Changed | Refreshed::Overtaken), _) | (_, None) => MIN_REFRESH_INTERVAL,
             (_, Some((_, interval))) => (interval * 2).min(MAX_REFRESH_INTERVAL),
         };
-        known.rest = begun.elapsed() * REST;
+        known.rest = cpu_time().saturating_sub(begun) * REST;
         let rest = known.rest;
         known.refreshed = Some((now, interval.max(rest)));
-        let state = image.state();
+        let mut listed = Listed { state: image.state(), gone: image.gone() };
+        let remaps = listed.state.remaps;
         let noticed = due.is_some_and(|due| due.noticed);
         match refreshed {
-            Refreshed::Changed => self.changes.push(CodeChange::Mapped(id, image.code(), state)),
-            Refreshed::Unchanged if noticed || state.remaps != before.remaps => {
-                // What it counts differs from what is read here: let it go by its own count.
-                let code_pages = if state.remaps == before.remaps { 0 } else { state.code_pages };
-                self.changes.push(CodeChange::Confirmed(id, SpaceState { code_pages, ..state }));
+            Some(Refreshed::Changed) => {
+                self.changes.push(CodeChange::Mapped(id, image.code(), listed, reading));
             }
-            Refreshed::Unchanged | Refreshed::Overtaken => {}
+            Some(Refreshed::Unchanged) if noticed || remaps != before.remaps => {
+                // What it counts differs from what is read here: let it go by its own count.
+                if remaps == before.remaps {
+                    listed.state.code_pages = 0;
+                }
+                self.changes.push(CodeChange::Confirmed(id, listed, reading));
+            }
+            _ => {}
         }
         if image.keeps_earlier() && !self.aging.contains(&id) {
             self.aging.push(id);
         }
-        match refreshed {
-            Refreshed::Changed => self.make_due(id, Due { at: now + SECOND_LOOK.max(rest), noticed: false }),
-            Refreshed::Overtaken => {
-                self.make_due(id, Due { at: now + MIN_NOTICED_INTERVAL.max(rest), noticed })
-            }
-            Refreshed::Unchanged => {}
+        if refreshed == Some(Refreshed::Overtaken) {
+            self.make_due(id, Due { at: now + MIN_NOTICED_INTERVAL.max(rest), noticed });
         }
     }
 
@@ -256,6 +263,10 @@ impl Collector {
     pub fn end(&mut self, id: Token) {
         if let Some(known) = self.images.get_mut(&id) {
             known.ended = true;
+            if let Some(image) = &mut known.image {
+                // For samples that are under way: nobody will know any more.
+                image.advance_to_last(self.remaps.areas(id, u32::MAX));
+            }
             self.changes.push(CodeChange::Gone(id));
         }
     }
@@ -292,7 +303,10 @@ impl Collector {
     fn settle_entry(&mut self, index: u32, now: Instant) -> bool {
         let entry = self.gathered.stacks.entries()[index as usize].clone();
         let id = self.gathered.slots[entry.image.index as usize];
-        let Some(known) = self.images.get(&id) else { return false };
+        let Some(known) = self.images.get_mut(&id) else { return false };
+        if let Some(image) = known.image.as_mut().filter(|image| image.is_ahead(entry.image.remaps)) {
+            image.advance_to(entry.image.remaps, |count| self.remaps.areas(id, count));
+        }
         if known.needs_refresh(self.gathered.stacks.user(&entry), entry.image.remaps) {
             self.refresh_now_and_then(id, now);
         }
@@ -364,6 +378,12 @@ impl Collector {
     pub fn unopened_files(&self) -> u64 {
         self.modules.unopened
     }
+}
+
+/// What the thread has run for.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 impl Known {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use telegen_model::{FileOffset, ProcessFacts, SpaceState, Token};
-use telegen_process::{Backing, Error, JitDumpFile, Mapping, Mappings, ParsedMaps, ProcFs};
+use telegen_process::{Backing, Error, JitDumpFile, Mapping, Mappings, ParsedMaps, ProcFs, is_free};
 
 /// What is mapped, and the modules behind it. A forked child shares its parent's until its own are read.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +70,8 @@ struct Earlier {
 const MAX_EARLIER: usize = 4;
 /// Of these many times that addresses have been handed out anew, the addresses are kept.
 const MAX_HANDED_OUT: usize = 256;
+/// Of so many ranges in which code was earlier the kernel side is told.
+const MAX_GONE: usize = 32;
 /// How often mappings are read again because they were overtaken.
 const ATTEMPTS: usize = 3;
 const PAGE_BYTES: u64 = 4096;
@@ -91,11 +93,19 @@ impl Image {
         token: Token,
     ) -> Result<Refreshed, Error> {
         for _ in 0..ATTEMPTS {
-            let before = remaps.state(token);
+            // It may have been replaced, by exec, and this would be read of its successor.
+            let gone = Error::Gone { pid: self.facts.key.id.pid };
+            let Some(before) = remaps.state(token) else { return Err(gone) };
             let parsed = self.read(proc)?;
-            if remaps.state(token).map(|state| state.remaps) == before.map(|state| state.remaps) {
-                let state = before.unwrap_or(self.state);
-                self.learn_handed_out(state.remaps, || remaps.areas(token, state.remaps));
+            let Some(after) = remaps.state(token) else { return Err(gone) };
+            let mut areas = Vec::new();
+            if after.remaps != self.state.remaps {
+                areas = remaps.areas(token, after.remaps);
+            }
+            let is_free = |area: &Range<u64>| is_free(&parsed.mappings, area);
+            if are_beside(&areas, before.remaps..after.remaps, is_free) {
+                let state = SpaceState { remaps: after.remaps, ..before };
+                self.learn_handed_out(areas);
                 return Ok(self.take(parsed, state, proc, modules));
             }
         }
@@ -147,13 +157,31 @@ impl Image {
         Refreshed::Changed
     }
 
-    /// Takes over which addresses have been handed out anew since that was last asked.
-    fn learn_handed_out(&mut self, now: u32, areas: impl FnOnce() -> Vec<(u32, Range<u64>)>) {
-        if now == self.state.remaps {
-            return;
+    /// Takes what is known for what was there at a later count, if what was handed out in between lies beside all of it; the
+    /// low half of that count.
+    pub(crate) fn advance_to(&mut self, remaps: u16, areas: impl FnOnce(u32) -> Vec<(u32, Range<u64>)>) {
+        let to = self.whole_count(remaps);
+        self.advance(to, areas(to));
+    }
+
+    /// The same, for the last count that anything is known of.
+    pub(crate) fn advance_to_last(&mut self, areas: Vec<(u32, Range<u64>)>) {
+        if let Some((last, _)) = areas.last() {
+            self.advance(*last, areas);
         }
+    }
+
+    fn advance(&mut self, to: u32, areas: Vec<(u32, Range<u64>)>) {
+        if are_beside(&areas, self.state.remaps..to, |area| self.space.mappings.is_free(area)) {
+            self.learn_handed_out(areas);
+            self.state.remaps = to;
+        }
+    }
+
+    /// Takes over which addresses have been handed out anew since that was last asked.
+    fn learn_handed_out(&mut self, areas: Vec<(u32, Range<u64>)>) {
         let known = self.state.remaps;
-        self.handed_out.extend(areas().into_iter().filter(|(number, _)| *number > known));
+        self.handed_out.extend(areas.into_iter().filter(|(number, _)| *number > known));
         let surplus = self.handed_out.len().saturating_sub(MAX_HANDED_OUT);
         self.handed_out.drain(..surplus);
     }
@@ -214,6 +242,26 @@ impl Image {
         self.spaces().any(|(_, space)| space.lookup(address).is_some())
     }
 
+    /// Where files were mapped, ascending, by which samples that are under way may still have to be named. It may not be handed
+    /// out without being counted: they could not be told from samples of what comes there.
+    pub(crate) fn gone(&self) -> Vec<Range<u64>> {
+        let mut gone: Vec<Range<u64>> = Vec::new();
+        let of_files = |mapping: &&Mapping| matches!(mapping.backing, Backing::File { .. });
+        let earlier = self.earlier.iter().flat_map(|earlier| earlier.space.mappings.iter().filter(of_files));
+        for mapping in earlier {
+            let is_apart = |range: &Range<u64>| mapping.end <= range.start || mapping.start >= range.end;
+            let addresses = mapping.start..mapping.end;
+            if self.space.mappings.is_free(&addresses) && gone.iter().all(is_apart) {
+                gone.push(addresses);
+            }
+            if gone.len() == MAX_GONE {
+                break;
+            }
+        }
+        gone.sort_unstable_by_key(|range| range.start);
+        gone
+    }
+
     /// All code that is mapped, ascending.
     pub(crate) fn code(&self) -> Vec<MappedCode> {
         let code = |mapping: &Mapping| {
@@ -247,6 +295,16 @@ impl Image {
             space.lookup(address).filter(|_| of_space == count || self.is_steady(address, (of_space, count)))
         })
     }
+}
+
+/// Whether the addresses that were handed out between two counts are all known, and are free.
+fn are_beside(
+    areas: &[(u32, Range<u64>)],
+    counts: Range<u32>,
+    is_free: impl Fn(&Range<u64>) -> bool,
+) -> bool {
+    let between = areas.iter().filter(|(number, _)| *number > counts.start && *number <= counts.end);
+    between.clone().count() == counts.len() && between.into_iter().all(|(_, area)| is_free(area))
 }
 
 fn within(mapping: &Mapping, address: u64, offset: FileOffset) -> FileOffset {

@@ -29,6 +29,6 @@ pub use generated_range::GeneratedRange;
 pub use interval::{Frame, Interval, Marker, Row};
 pub use module::{Module, ModuleFile};
 pub use profile::{AssemblerFigures, ProfileAssembler, SampleLabels};
-pub use remaps::Remaps;
+pub use remaps::{Reading, Remaps};
 pub use stack_table::{Flaws, Tick};
 pub use target::{TargetFacts, Targets};

@@ -35,5 +35,5 @@ pub use profile::{
     Function, FunctionId, LabelSet, LabelSetId, LabelValue, Line, Location, LocationId, LocationKind,
     Mapping, MappingId, Profile, ProfileBuilder, ProfileKind, Sample, StackId,
 };
-pub use space_state::SpaceState;
+pub use space_state::{Listed, SpaceState};
 pub use target::{ControlGroup, TargetNumber};

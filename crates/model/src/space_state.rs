@@ -1,5 +1,7 @@
 //! Which state of an address space something is known of.
 
+use std::ops::Range;
+
 /// Which state of an address space a list of its executable mappings is of.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct SpaceState {
@@ -9,4 +11,13 @@ pub struct SpaceState {
     pub told: u32,
     /// How many pages of code there are, as the kernel counts them; 0 if that is not known.
     pub code_pages: u64,
+}
+
+/// What there is to say of a list of executable mappings beside what is in it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Listed {
+    /// The state of the address space that it is of.
+    pub state: SpaceState,
+    /// Where code was before and nothing is now, in ascending ranges that do not overlap: what comes there is to be noticed.
+    pub gone: Vec<Range<u64>>,
 }

@@ -30,7 +30,7 @@ pub use cgroup::parse_container;
 pub use error::Error;
 pub use jit_dump_file::JitDumpFile;
 pub use mapped_file::{FileFacts, MappedFile};
-pub use mappings::{Delta, Mappings};
+pub use mappings::{Delta, Mappings, is_free};
 pub use maps::{Backing, MAX_MAPPINGS, Mapping, MapsParser, ParsedMaps, parse_executable};
 pub use memory_file::memory_file;
 pub use perf_map_file::PerfMapFile;

@@ -1,6 +1,7 @@
 //! Which address belongs to which mapping.
 
 use crate::Mapping;
+use std::ops::Range;
 use telegen_model::FileOffset;
 
 /// The executable mappings of one program image, by address.
@@ -56,10 +57,21 @@ impl Mappings {
         self.epoch
     }
 
+    /// Whether nothing is mapped at any of these addresses.
+    pub fn is_free(&self, addresses: &Range<u64>) -> bool {
+        is_free(&self.sorted, addresses)
+    }
+
     /// All mappings, ascending.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Mapping> {
         self.sorted.iter()
     }
+}
+
+/// Whether none of these mappings, ascending, has any of these addresses.
+pub fn is_free(sorted: &[Mapping], addresses: &Range<u64>) -> bool {
+    let at = sorted.partition_point(|mapping| mapping.end <= addresses.start);
+    sorted.get(at).is_none_or(|mapping| mapping.start >= addresses.end)
 }
 
 /// What is in `these` but not in `those`; both ascending.
@@ -110,5 +122,18 @@ mod tests {
         assert_eq!(mappings.epoch(), before);
         mappings.update(vec![mapping(30, 40)]);
         assert_ne!(mappings.epoch(), before);
+    }
+
+    #[test]
+    fn addresses_are_free_where_no_mapping_has_any_of_them() {
+        let mut mappings = Mappings::default();
+        assert!(mappings.is_free(&(0..u64::MAX)));
+        mappings.update(vec![mapping(10, 20), mapping(20, 25), mapping(30, 40)]);
+        for start in 0..50 {
+            for end in start + 1..50 {
+                let naive = (start..end).all(|address| mappings.lookup(address).is_none());
+                assert_eq!(mappings.is_free(&(start..end)), naive, "{start}..{end}");
+            }
+        }
     }
 }

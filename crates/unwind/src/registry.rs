@@ -4,7 +4,7 @@ use crate::{Binary, Layout, RawRule, RuleBook, Table};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
-use telegen_model::{FileId, SpaceState, Token};
+use telegen_model::{FileId, Listed, SpaceState, Token};
 
 /// The kernel side, as the registry needs it.
 pub trait KernelSide {
@@ -110,11 +110,11 @@ pub struct Registry<S, H> {
     figures: TableFigures,
 }
 
-/// What an image has mapped, and in which state of its address space that was read.
+/// What an image has mapped, and what that was read of.
 #[derive(Debug, Default)]
 struct ImageCode {
     code: Vec<Code<()>>,
-    state: SpaceState,
+    listed: Listed,
 }
 
 #[derive(Debug)]
@@ -151,7 +151,7 @@ impl<S: Copy, H> Registry<S, H> {
         &mut self,
         image: Token,
         code: Vec<Code<H>>,
-        state: SpaceState,
+        listed: Listed,
         kernel: &mut impl KernelSide<Slot = S>,
     ) {
         let before = self.images.remove(&image);
@@ -160,16 +160,16 @@ impl<S: Copy, H> Registry<S, H> {
             let binary = binary.map(|(id, handle)| (self.begin_use(id, handle), ()));
             known.push(Code { start, end, offset, binary });
         }
-        let known = ImageCode { code: known, state };
+        let known = ImageCode { code: known, listed };
         self.tell(image, &known, kernel);
         self.images.insert(image, known);
         self.end_uses(before.unwrap_or_default().code, kernel);
     }
 
     /// An image has the same code mapped in this state of its address space.
-    pub fn confirmed(&mut self, image: Token, state: SpaceState, kernel: &mut impl KernelSide<Slot = S>) {
+    pub fn confirmed(&mut self, image: Token, listed: Listed, kernel: &mut impl KernelSide<Slot = S>) {
         if let Some(known) = self.images.get_mut(&image) {
-            known.state = state;
+            known.listed = listed;
         }
         if let Some(known) = self.images.get(&image) {
             self.tell(image, known, kernel);
@@ -178,8 +178,9 @@ impl<S: Copy, H> Registry<S, H> {
 
     /// An image is gone.
     pub fn unmapped(&mut self, image: Token, kernel: &mut impl KernelSide<Slot = S>) {
+        // It may have been read and found to have nothing.
+        kernel.remove_mapped(image);
         if let Some(known) = self.images.remove(&image) {
-            kernel.remove_mapped(image);
             self.end_uses(known.code, kernel);
         }
     }
@@ -315,8 +316,12 @@ impl<S: Copy, H> Registry<S, H> {
             };
             Range { start: code.start, end: code.end, table }
         };
-        let ranges: Vec<_> = known.code.iter().map(range).collect();
-        kernel.set_mapped(image, &ranges, known.state);
+        // Nothing is known of what comes where code was before.
+        let gone = known.listed.gone.iter();
+        let gone = gone.map(|gone| Range { start: gone.start, end: gone.end, table: TableState::Awaited });
+        let mut ranges: Vec<_> = known.code.iter().map(range).chain(gone).collect();
+        ranges.sort_by_key(|range| range.start);
+        kernel.set_mapped(image, &ranges, known.listed.state);
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::Command;
-use telegen_e2e::{Frame, Profile, Running, Sample, Scratch, build_with, record, reported};
+use telegen_e2e::{Frame, Profile, Program, Running, Sample, Scratch, build_with, record, reported};
 
 const HZ: &str = "499";
 const NOT_READY: &str = "[no unwind table yet]";
@@ -89,6 +89,32 @@ fn a_library_in_the_place_of_another_is_not_named_as_that() -> Result<()> {
             profile.functions()
         );
     }
+    Ok(())
+}
+
+/// Where the machine has more to do than it can, what is noticed, read and told lies far apart.
+#[test]
+fn nor_is_it_where_eight_programs_do_so_on_a_busy_machine() -> Result<()> {
+    let swapped = Swapped::build().context("building the libraries")?;
+    let scratch = Scratch::new()?;
+    let mut burners = Vec::new();
+    for _ in 0..4 {
+        burners.push(scratch.start(Program::Burn, "tg-swap-beside", &[])?);
+    }
+    let mut swapping = Vec::new();
+    for _ in 0..8 {
+        let mut command = Command::new(&swapped.program);
+        swapping.push(Running::spawn(command.args(&swapped.libraries).args(["15", "loader"]))?);
+    }
+    let profile = record(scratch.path(), &["--name", "swapped", "-F", HZ, "-d", "8s"])?.profile;
+    for mut running in swapping {
+        let report = running.terminate()?.stdout;
+        let (swaps, same) = (reported(&report, "swaps")?, reported(&report, "same")?);
+        assert!(swaps > 20.0 && same + 2.0 >= swaps, "they are not at one address: {same} of {swaps}");
+    }
+    let (wrong, right) = tally(&profile);
+    assert_eq!(wrong, 0, "of {}, {right} right: {:?}", profile.total(), profile.functions());
+    assert!(right * 2 > profile.total(), "{right} of {}: {:?}", profile.total(), profile.functions());
     Ok(())
 }
 

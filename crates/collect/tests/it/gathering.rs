@@ -1,8 +1,8 @@
 use crate::{DEFAULT, TOKEN, collector, facts_of, landmark, tick};
 use std::process::{Child, Command, Stdio};
 use std::time::{Instant, SystemTime};
-use telegen_collect::{Collector, Flaws, Frame, Interval, Marker, Remaps, Tick};
-use telegen_model::{Ending, SpaceState, Token};
+use telegen_collect::{Collector, Flaws, Frame, Interval, Marker, Tick};
+use telegen_model::{Ending, Token};
 
 fn take(collector: &mut Collector) -> Interval {
     collector.take_interval((SystemTime::now(), Instant::now()))
@@ -180,51 +180,4 @@ fn an_interval_begins_when_it_is_said_to() {
     let interval = take(&mut collector);
     assert_eq!(interval.start, wall);
     assert!(interval.duration <= late.elapsed() && begun.elapsed() > interval.duration);
-}
-
-/// One area has been handed out anew, at the count of 1.
-#[derive(Debug)]
-struct HandedOut(std::ops::Range<u64>);
-
-impl Remaps for HandedOut {
-    fn state(&self, _: Token) -> Option<SpaceState> {
-        Some(SpaceState { remaps: 1, ..SpaceState::default() })
-    }
-
-    fn areas(&self, _: Token, now: u32) -> Vec<(u32, std::ops::Range<u64>)> {
-        assert_eq!(now, 1);
-        vec![(1, self.0.clone())]
-    }
-}
-
-#[test]
-fn what_was_replaced_between_a_sample_and_the_reading_has_no_name() {
-    let page = landmark() & !0xfff;
-    for (area, remaps, replaced) in [
-        (page..page + 0x2000, 0, true),
-        (page + 0x10_0000_0000..page + 0x10_0000_1000, 0, false),
-        (page..page + 0x2000, 1, false),
-    ] {
-        let mut collector = collector().with_remaps(HandedOut(area.clone()));
-        collector.start(TOKEN, facts_of(std::process::id()), None);
-        collector.read_mappings(TOKEN, Instant::now());
-        collector.record(TOKEN, DEFAULT, &Tick { remaps, ..tick(&[landmark()], &[]) });
-        let interval = collector.take_interval((SystemTime::now(), Instant::now()));
-        let marker = Frame::Marker(Marker::Replaced);
-        assert_eq!(interval.frames.contains(&marker), replaced, "{area:x?} {remaps}: {:?}", interval.frames);
-        assert_eq!(interval.frames.iter().any(|frame| matches!(frame, Frame::User { .. })), !replaced);
-    }
-}
-
-#[test]
-fn what_is_sampled_after_a_reading_waits_for_the_next() {
-    let mut collector = collector().with_remaps(HandedOut(0..0x1000));
-    collector.start(TOKEN, facts_of(std::process::id()), None);
-    collector.read_mappings(TOKEN, Instant::now());
-    collector.record(TOKEN, DEFAULT, &Tick { remaps: 2, ..tick(&[landmark()], &[]) });
-    collector.settle(Instant::now());
-    // Nobody can say what it was: the count is never reached.
-    let interval = collector.take_interval((SystemTime::now(), Instant::now()));
-    assert_eq!(interval.frames, [Frame::Marker(Marker::Replaced)]);
-    assert_eq!(interval.rows.iter().map(|row| row.count).sum::<u64>(), 1);
 }

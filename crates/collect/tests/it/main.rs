@@ -4,6 +4,7 @@
 mod debug_files;
 mod gathering;
 mod naming;
+mod remapping;
 
 use std::sync::Arc;
 use telegen_collect::{Collector, Flaws, Tick};

@@ -13,7 +13,7 @@ use std::sync::mpsc::{SyncSender, TryRecvError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 use telegen_bpf::{RemapCounts, Sample, SampleReader, SampleRings};
-use telegen_collect::{Collector, Flaws, Interval, Remaps, TargetFacts, Tick};
+use telegen_collect::{Collector, Flaws, Interval, Reading, Remaps, TargetFacts, Tick};
 use telegen_model::{KernelKey, ProcessFacts, SpaceState, TargetNumber, Token};
 use telegen_process::ProcFs;
 
@@ -21,6 +21,8 @@ use telegen_process::ProcFs;
 /// rest, which at 10,000 samples a second costs a hundredth of a wake-up per sample.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(100);
 const QUEUE: usize = 4096;
+/// So many changes of mappings are told at once.
+const TOLD_AT_ONCE: usize = 16;
 
 /// What the thread is told.
 pub(crate) enum Message {
@@ -124,8 +126,13 @@ impl Remaps for KernelRemaps {
         self.counts.state(*self.keys.borrow().get(&image)?, image)
     }
 
-    fn areas(&self, image: Token, now: u32) -> Vec<(u32, Range<u64>)> {
-        self.counts.areas(image, now)
+    fn areas(&self, image: Token, up_to: u32) -> Vec<(u32, Range<u64>)> {
+        self.counts.areas(image, up_to)
+    }
+
+    fn reading(&self, image: Token) -> Reading {
+        let key = self.keys.borrow().get(&image).copied();
+        key.map(|key| Reading::new(self.counts.reading(key, image))).unwrap_or_default()
     }
 }
 
@@ -216,6 +223,10 @@ impl Loop<'_> {
                 Ok(Message::Target(number, facts)) => self.collector.borrow_mut().set_target(number, facts),
                 Ok(Message::ReadMappings(token)) => {
                     self.collector.borrow_mut().read_mappings(token, Instant::now());
+                    // What is read of many at once is not kept from the kernel side until all are read.
+                    if self.collector.borrow().changes() >= TOLD_AT_ONCE {
+                        self.tell_changes();
+                    }
                 }
                 Ok(Message::Settle(answer)) => {
                     self.tell_changes();

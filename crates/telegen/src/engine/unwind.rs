@@ -172,11 +172,15 @@ impl Owner {
 
     fn take(&mut self, change: CodeChange) {
         match change {
-            CodeChange::Mapped(image, code, state) => {
+            CodeChange::Mapped(image, code, listed, reading) => {
                 let code = code.into_iter().map(code_of).collect();
-                self.registry.mapped(image, code, state, &mut self.kernel);
+                self.registry.mapped(image, code, listed, &mut self.kernel);
+                drop(reading);
             }
-            CodeChange::Confirmed(image, state) => self.registry.confirmed(image, state, &mut self.kernel),
+            CodeChange::Confirmed(image, listed, reading) => {
+                self.registry.confirmed(image, listed, &mut self.kernel);
+                drop(reading);
+            }
             CodeChange::Gone(image) => self.registry.unmapped(image, &mut self.kernel),
         }
     }

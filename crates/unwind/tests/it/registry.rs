@@ -1,9 +1,9 @@
 //! Who has which table when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::sync::LazyLock;
-use telegen_model::{FileId, SpaceState, Token};
+use telegen_model::{FileId, Listed, SpaceState, Token};
 use telegen_unwind::{Binary, Code, KernelSide, Range, RawRule, Registry, Table, TableLimits, TableState};
 
 /// What the kernel side would hold.
@@ -11,6 +11,7 @@ use telegen_unwind::{Binary, Code, KernelSide, Range, RawRule, Registry, Table, 
 struct Kernel {
     tables: BTreeMap<u32, usize>,
     mapped: BTreeMap<Token, Vec<Range<u32>>>,
+    removed: BTreeSet<Token>,
     rules: usize,
     next: u32,
     room: Option<usize>,
@@ -48,7 +49,8 @@ impl KernelSide for Kernel {
     }
 
     fn remove_mapped(&mut self, image: Token) {
-        assert!(self.mapped.remove(&image).is_some());
+        self.mapped.remove(&image);
+        self.removed.insert(image);
     }
 }
 
@@ -96,8 +98,8 @@ fn states(kernel: &Kernel, image: u64) -> Vec<&'static str> {
 #[test]
 fn a_table_is_made_once_for_all_that_map_the_binary() {
     let (mut kernel, mut registry) = (Kernel::default(), Registry::new(1 << 14, AMPLE));
-    registry.mapped(Token(1), code(&[7]), SpaceState::default(), &mut kernel);
-    registry.mapped(Token(2), code(&[7, 8]), SpaceState::default(), &mut kernel);
+    registry.mapped(Token(1), code(&[7]), Listed::default(), &mut kernel);
+    registry.mapped(Token(2), code(&[7, 8]), Listed::default(), &mut kernel);
     assert_eq!((states(&kernel, 1), states(&kernel, 2)), (vec!["awaited"], vec!["awaited", "awaited"]));
     assert_eq!(registry.next_job(), Some((id(7), 7)));
     assert_eq!(registry.next_job(), Some((id(8), 8)));
@@ -106,7 +108,7 @@ fn a_table_is_made_once_for_all_that_map_the_binary() {
     assert_eq!((states(&kernel, 1), states(&kernel, 2)), (vec!["ready"], vec!["ready", "awaited"]));
     registry.finish_job(&id(8), None, &mut kernel);
     assert_eq!(states(&kernel, 2), ["ready", "none"]);
-    registry.mapped(Token(3), code(&[7]), SpaceState::default(), &mut kernel);
+    registry.mapped(Token(3), code(&[7]), Listed::default(), &mut kernel);
     assert_eq!((states(&kernel, 3), registry.next_job()), (vec!["ready"], None));
     let figures = registry.figures();
     assert_eq!((figures.tables, figures.without, figures.refused), (1, 1, 0));
@@ -118,7 +120,7 @@ fn the_last_user_takes_the_table_along_unless_there_is_room_for_it() {
     for (limits, left) in [(AMPLE, 1), (TableLimits { unused_bytes: 0, ..AMPLE }, 0)] {
         let (mut kernel, mut registry) = (Kernel::default(), Registry::new(1 << 14, limits));
         for image in [1, 2] {
-            registry.mapped(Token(image), code(&[7]), SpaceState::default(), &mut kernel);
+            registry.mapped(Token(image), code(&[7]), Listed::default(), &mut kernel);
         }
         registry.finish_job(&id(7), Some(own()), &mut kernel);
         registry.unmapped(Token(1), &mut kernel);
@@ -138,16 +140,16 @@ fn of_unused_tables_the_one_used_least_recently_goes() {
     let limits = TableLimits { bytes: bytes * 2 + bytes / 2, unused_bytes: usize::MAX };
     let (mut kernel, mut registry) = (Kernel::default(), Registry::new(1 << 14, limits));
     for binary in [1, 2] {
-        registry.mapped(Token(binary), code(&[binary]), SpaceState::default(), &mut kernel);
+        registry.mapped(Token(binary), code(&[binary]), Listed::default(), &mut kernel);
         registry.finish_job(&id(binary), Some(own()), &mut kernel);
         registry.unmapped(Token(binary), &mut kernel);
     }
-    registry.mapped(Token(11), code(&[1]), SpaceState::default(), &mut kernel);
+    registry.mapped(Token(11), code(&[1]), Listed::default(), &mut kernel);
     registry.unmapped(Token(11), &mut kernel);
-    registry.mapped(Token(3), code(&[3]), SpaceState::default(), &mut kernel);
+    registry.mapped(Token(3), code(&[3]), Listed::default(), &mut kernel);
     registry.finish_job(&id(3), Some(own()), &mut kernel);
     assert_eq!(states(&kernel, 3), ["ready"]);
-    registry.mapped(Token(12), code(&[1, 2]), SpaceState::default(), &mut kernel);
+    registry.mapped(Token(12), code(&[1, 2]), Listed::default(), &mut kernel);
     assert_eq!(states(&kernel, 12), ["ready", "awaited"], "2 had to go, 1 was used later");
 }
 
@@ -155,13 +157,13 @@ fn of_unused_tables_the_one_used_least_recently_goes() {
 fn beyond_the_limit_a_binary_has_no_table_and_is_counted() {
     let limits = TableLimits { bytes: 1024, unused_bytes: 0 };
     let (mut kernel, mut registry) = (Kernel::default(), Registry::new(1 << 14, limits));
-    registry.mapped(Token(1), code(&[7]), SpaceState::default(), &mut kernel);
+    registry.mapped(Token(1), code(&[7]), Listed::default(), &mut kernel);
     registry.finish_job(&id(7), Some(own()), &mut kernel);
     assert_eq!((states(&kernel, 1), kernel.tables.len(), registry.figures().refused), (vec!["none"], 0, 1));
 
     let mut kernel = Kernel { room: Some(0), ..Kernel::default() };
     let mut registry = Registry::new(1 << 14, AMPLE);
-    registry.mapped(Token(1), code(&[7]), SpaceState::default(), &mut kernel);
+    registry.mapped(Token(1), code(&[7]), Listed::default(), &mut kernel);
     registry.finish_job(&id(7), Some(own()), &mut kernel);
     assert_eq!((states(&kernel, 1), registry.figures().refused), (vec!["none"], 1));
 }
@@ -169,11 +171,11 @@ fn beyond_the_limit_a_binary_has_no_table_and_is_counted() {
 #[test]
 fn nobody_makes_a_table_that_nobody_waits_for() {
     let (mut kernel, mut registry) = (Kernel::default(), Registry::new(1 << 14, AMPLE));
-    registry.mapped(Token(1), code(&[7]), SpaceState::default(), &mut kernel);
+    registry.mapped(Token(1), code(&[7]), Listed::default(), &mut kernel);
     registry.unmapped(Token(1), &mut kernel);
     assert_eq!(registry.next_job(), None);
     // Whoever comes later waits for one again.
-    registry.mapped(Token(2), code(&[7]), SpaceState::default(), &mut kernel);
+    registry.mapped(Token(2), code(&[7]), Listed::default(), &mut kernel);
     assert_eq!(registry.next_job(), Some((id(7), 7)));
     // And a table that comes too late for all of them is kept like any other without users.
     registry.unmapped(Token(2), &mut kernel);
@@ -184,7 +186,7 @@ fn nobody_makes_a_table_that_nobody_waits_for() {
 #[test]
 fn a_job_that_fits_does_not_wait_for_those_before_it() {
     let (mut kernel, mut registry) = (Kernel::default(), Registry::new(1 << 14, AMPLE));
-    registry.mapped(Token(1), code(&[100, 101, 7, 102, 8]), SpaceState::default(), &mut kernel);
+    registry.mapped(Token(1), code(&[100, 101, 7, 102, 8]), Listed::default(), &mut kernel);
     let small = |handle: &u64| *handle < 100;
     assert_eq!(registry.next_job_of(small), Some((id(7), 7)));
     assert_eq!(registry.next_job_of(|handle| !small(handle)), Some((id(100), 100)));
@@ -197,11 +199,11 @@ fn a_job_that_fits_does_not_wait_for_those_before_it() {
 fn other_mappings_of_an_image_replace_those_before() {
     let limits = TableLimits { unused_bytes: 0, ..AMPLE };
     let (mut kernel, mut registry) = (Kernel::default(), Registry::new(1 << 14, limits));
-    registry.mapped(Token(1), code(&[7]), SpaceState::default(), &mut kernel);
+    registry.mapped(Token(1), code(&[7]), Listed::default(), &mut kernel);
     registry.finish_job(&id(7), Some(own()), &mut kernel);
-    registry.mapped(Token(1), code(&[7, 8]), SpaceState::default(), &mut kernel);
+    registry.mapped(Token(1), code(&[7, 8]), Listed::default(), &mut kernel);
     assert_eq!(states(&kernel, 1), ["ready", "awaited"]);
-    registry.mapped(Token(1), code(&[8]), SpaceState::default(), &mut kernel);
+    registry.mapped(Token(1), code(&[8]), Listed::default(), &mut kernel);
     assert_eq!((states(&kernel, 1), kernel.tables.len()), (vec!["awaited"], 0));
 }
 
@@ -210,7 +212,7 @@ fn a_thousand_images_come_and_go_and_leave_nothing() {
     let limits = TableLimits { unused_bytes: 0, ..AMPLE };
     let (mut kernel, mut registry) = (Kernel::default(), Registry::<u32, u64>::new(1 << 14, limits));
     for image in 0..1_000 {
-        registry.mapped(Token(image), code(&[image % 3]), SpaceState::default(), &mut kernel);
+        registry.mapped(Token(image), code(&[image % 3]), Listed::default(), &mut kernel);
         if let Some((made, _)) = registry.next_job() {
             registry.finish_job(&made, Some(own()), &mut kernel);
         }
@@ -222,4 +224,27 @@ fn a_thousand_images_come_and_go_and_leave_nothing() {
     let figures = registry.figures();
     assert_eq!((kernel.tables.len(), kernel.mapped.len()), (0, 0));
     assert_eq!((figures.tables, figures.bytes, figures.rows), (0, 0, 0));
+}
+
+#[test]
+fn where_code_was_is_told_until_it_is_not_said_any_more() {
+    let (mut kernel, mut registry) = (Kernel::default(), Registry::new(1 << 14, AMPLE));
+    // One before all code, one behind it.
+    let gone = vec![0x1000..0x3000, 0x40_0000..0x40_2000];
+    let listed = Listed { gone, ..Listed::default() };
+    registry.mapped(Token(1), code(&[7]), listed, &mut kernel);
+    let (of, _) = registry.next_job().expect("a table to make");
+    registry.finish_job(&of, Some(own()), &mut kernel);
+    assert_eq!(states(&kernel, 1), ["awaited", "ready", "awaited"]);
+    assert!(kernel.mapped[&Token(1)].is_sorted_by_key(|range| range.start));
+    assert_eq!(kernel.mapped[&Token(1)][0], Range { start: 0x1000, end: 0x3000, table: TableState::Awaited });
+    registry.confirmed(Token(1), Listed::default(), &mut kernel);
+    assert_eq!(states(&kernel, 1), ["ready"]);
+}
+
+#[test]
+fn an_image_is_forgotten_even_if_it_never_had_code() {
+    let (mut kernel, mut registry) = (Kernel::default(), Registry::<u32, u64>::new(1 << 14, AMPLE));
+    registry.unmapped(Token(9), &mut kernel);
+    assert!(kernel.removed.contains(&Token(9)));
 }

@@ -142,8 +142,8 @@ impl Code {
                 return tally.pass_over("interrupted in what nothing describes");
             }
             assert_ne!(number, RuleId::UNKNOWN, "no rule at {pc:#x}: {path:x?}");
-            if matches!(rule.kind, REGISTER | DEREF) && !matches!(rule.register, RBP | RSP) && is_first {
-                return tally.pass_over("interrupted where framehop does not follow the register");
+            if matches!(rule.kind, REGISTER | DEREF) && !matches!(rule.register, RBP | RSP) {
+                return tally.pass_over("framehop does not follow the register");
             }
             let (step, after) =
                 kernel_side::step(&rule, ours, is_first.then(|| stopped.register(rule.register)), &memory);
