@@ -165,7 +165,7 @@ struct tg_area {
 	u64 end;
 };
 /* The last ones of an image, each at the number that `remaps` had before. */
-#define TG_AREAS 64
+#define TG_AREAS 256
 struct tg_areas {
 	u32 remaps; /* that of the process since the last one was put down; 0 if none was */
 	u32 unused;

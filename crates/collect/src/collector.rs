@@ -216,10 +216,10 @@ impl Collector {
         let Some(image) = &mut known.image else { return };
         let due = known.due.take();
         let before = image.state();
-        let reading = self.remaps.reading(id);
+        let mut reading = self.remaps.reading(id);
         let begun = cpu_time();
         // A process that is gone keeps the mappings it was last seen with.
-        let refreshed = image.refresh(&self.proc, &mut self.modules, &*self.remaps, id).ok();
+        let refreshed = image.refresh(&self.proc, &mut self.modules, &*self.remaps, id, &mut reading).ok();
         let interval = match (refreshed, known.refreshed) {
             (Some(Refreshed::Changed | Refreshed::Overtaken), _) | (_, None) => MIN_REFRESH_INTERVAL,
             (_, Some((_, interval))) => (interval * 2).min(MAX_REFRESH_INTERVAL),

@@ -2,7 +2,7 @@
 
 use crate::collector::MappedCode;
 use crate::module::{Module, Modules};
-use crate::remaps::Remaps;
+use crate::remaps::{Reading, Remaps};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
@@ -69,11 +69,11 @@ struct Earlier {
 /// Earlier address spaces that are kept of an image.
 const MAX_EARLIER: usize = 4;
 /// Of these many times that addresses have been handed out anew, the addresses are kept.
-const MAX_HANDED_OUT: usize = 256;
+const MAX_HANDED_OUT: usize = 512;
 /// Of so many ranges in which code was earlier the kernel side is told.
 const MAX_GONE: usize = 32;
 /// How often mappings are read again because they were overtaken.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 4;
 const PAGE_BYTES: u64 = 4096;
 
 impl Image {
@@ -84,15 +84,20 @@ impl Image {
         Self { facts, space, state, earlier: VecDeque::new(), handed_out: VecDeque::new() }
     }
 
-    /// Reads the mappings again, and opens the files that are new among them.
+    /// Reads the mappings again, and opens the files that are new among them. The reading ends early where so much is handed
+    /// out meanwhile that it cannot all be known.
     pub(crate) fn refresh(
         &mut self,
         proc: &ProcFs,
         modules: &mut Modules,
         remaps: &dyn Remaps,
         token: Token,
+        reading: &mut Reading,
     ) -> Result<Refreshed, Error> {
-        for _ in 0..ATTEMPTS {
+        for attempt in 1..=ATTEMPTS {
+            if attempt == ATTEMPTS {
+                *reading = Reading::default();
+            }
             // It may have been replaced, by exec, and this would be read of its successor.
             let gone = Error::Gone { pid: self.facts.key.id.pid };
             let Some(before) = remaps.state(token) else { return Err(gone) };

@@ -171,6 +171,11 @@ impl<S: Copy, H> Registry<S, H> {
         if let Some(known) = self.images.get_mut(&image) {
             known.listed = listed;
         }
+        self.tell_again(image, kernel);
+    }
+
+    /// What an image has mapped is told as it was last.
+    pub fn tell_again(&self, image: Token, kernel: &mut impl KernelSide<Slot = S>) {
         if let Some(known) = self.images.get(&image) {
             self.tell(image, known, kernel);
         }

@@ -20,6 +20,9 @@ struct Said {
     areas: Mutex<Vec<Range<u64>>>,
     /// Handed out whenever it is asked how much there is.
     restless: Mutex<Option<Range<u64>>>,
+    /// Handed out likewise while mappings are read, and at once forgotten where it was.
+    restless_while_read: AtomicU32,
+    forgotten: AtomicU32,
     gone: AtomicU32,
     readings: Arc<AtomicU32>,
 }
@@ -54,7 +57,12 @@ impl Remaps for Kernel {
             .lock()
             .expect("nobody panics")
             .extend(self.0.restless.lock().expect("nobody panics").clone());
-        let remaps = self.0.areas.lock().expect("nobody panics").len() as u32;
+        if self.readings() > 0 {
+            let more = self.0.restless_while_read.load(Ordering::Relaxed);
+            self.0.forgotten.fetch_add(more, Ordering::Relaxed);
+        }
+        let known = self.0.areas.lock().expect("nobody panics").len() as u32;
+        let remaps = known + self.0.forgotten.load(Ordering::Relaxed);
         (self.0.gone.load(Ordering::Relaxed) == 0).then_some(SpaceState { remaps, ..SpaceState::default() })
     }
 
@@ -163,6 +171,17 @@ fn a_list_that_is_overtaken_by_what_it_is_about_is_not_taken() {
         assert_eq!(matches!(changes[..], [CodeChange::Mapped(..)]), taken);
         assert_eq!(collector.next_due().is_none(), taken, "it is read again");
     }
+}
+
+#[test]
+fn who_maps_faster_than_anybody_can_tell_is_read_as_it_stands() {
+    let kernel = Kernel::default();
+    kernel.0.restless_while_read.store(1000, Ordering::Relaxed);
+    let mut collector = kernel.collector();
+    collector.read_mappings(TOKEN, Instant::now());
+    let changes = collector.take_changes();
+    assert!(matches!(changes[..], [CodeChange::Mapped(..)]), "{changes:?}");
+    assert_eq!(kernel.readings(), 0, "it is over, or it would go on");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use telegen_bpf::{MappedRange, TableNumber, UnwindMaps, UnwindTable};
-use telegen_collect::{CodeChange, MappedCode, Module};
+use telegen_collect::{CodeChange, MappedCode, Module, Reading};
 use telegen_model::{FileId, SpaceState, Token};
 use telegen_unwind::{Binary, Code, KernelSide, Range, RawRule, Registry, Table, TableLimits, TableState};
 
@@ -175,13 +175,22 @@ impl Owner {
             CodeChange::Mapped(image, code, listed, reading) => {
                 let code = code.into_iter().map(code_of).collect();
                 self.registry.mapped(image, code, listed, &mut self.kernel);
-                drop(reading);
+                self.end_reading(image, reading);
             }
             CodeChange::Confirmed(image, listed, reading) => {
                 self.registry.confirmed(image, listed, &mut self.kernel);
-                drop(reading);
+                self.end_reading(image, reading);
             }
             CodeChange::Gone(image) => self.registry.unmapped(image, &mut self.kernel),
+        }
+    }
+
+    /// A list has been told. Until now all addresses that are handed out to the image were counted: the list has to be of the
+    /// count at which that ends.
+    fn end_reading(&mut self, image: Token, reading: Reading) {
+        drop(reading);
+        if self.kernel.maps.is_behind(image) {
+            self.registry.tell_again(image, &mut self.kernel);
         }
     }
 

@@ -240,6 +240,11 @@ fn where_code_was_is_told_until_it_is_not_said_any_more() {
     assert_eq!(kernel.mapped[&Token(1)][0], Range { start: 0x1000, end: 0x3000, table: TableState::Awaited });
     registry.confirmed(Token(1), Listed::default(), &mut kernel);
     assert_eq!(states(&kernel, 1), ["ready"]);
+    kernel.mapped.clear();
+    registry.tell_again(Token(1), &mut kernel);
+    assert_eq!(states(&kernel, 1), ["ready"]);
+    registry.tell_again(Token(2), &mut kernel);
+    assert_eq!(kernel.mapped.len(), 1, "of whom nothing is known nothing is told");
 }
 
 #[test]
