@@ -54,7 +54,7 @@ struct tg_process {
 	u32 pid; /* in the agent's pid namespace */
 	u32 generation; /* how many times it has called exec since it was first seen */
 	u64 forked_from; /* token of the image whose mappings it has begun with; 0 after exec */
-	u32 remaps; /* how often addresses that may have been code have been handed out anew, its parent's included */
+	u32 remaps; /* how often addresses have been handed out that may have been code for all that is known, its parent's included */
 	u32 told; /* how often user space has been told that what it knows of the mappings is out of date */
 };
 _Static_assert(sizeof(struct tg_process) == 40, "layout shared with abi.rs");
@@ -165,7 +165,7 @@ struct tg_area {
 	u64 end;
 };
 /* The last ones of an image, each at the number that `remaps` had before. */
-#define TG_AREAS 256
+#define TG_AREAS 240 /* an entry of the map fits 4 KiB */
 struct tg_areas {
 	u32 remaps; /* that of the process since the last one was put down; 0 if none was */
 	u32 unused;

@@ -119,7 +119,7 @@ int tg_area_found(struct bpf_raw_tracepoint_args *ctx)
 	overlap = tg_overlap(image, start, end, true);
 	/* While the list is known to be out of date, what is not in it may be code that has been sampled, too. */
 	is_told = mapped->told != process->told;
-	/* And what is not in it may have been read to be code, which will be told. */
+	/* While one is being read, what is not in it may be code that was read, and will be told. */
 	if (overlap == TG_OVERLAP_NONE && !is_told && !is_read)
 		return 0;
 	remaps = tg_count_remap(process, start, end);

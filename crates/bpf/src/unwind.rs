@@ -42,7 +42,7 @@ pub struct MappedRange {
 }
 
 /// The kernel side's maps of tables and mappings. There is one, and the thread that owns it is the only one that
-/// writes to them.
+/// writes to them; who begins to read mappings has the areas of the image kept, too.
 pub struct UnwindMaps {
     tables: MapHandle,
     mapped: MapHandle,
@@ -177,15 +177,19 @@ impl UnwindMaps {
         // The page of vsyscalls lies in the kernel's half, where the search does not go.
         let lower = ranges.partition_point(|range| range.end <= NOWHERE);
         let mut ranges = fitting(&ranges[..lower], Self::MAX_RANGES);
-        let mut state = state;
+        let (mut state, mut is_told) = (state, false);
         for _ in 0..OVERTAKEN {
+            let areas = Areas::read(&self.areas, image);
+            match areas.and_then(|areas| overtaken(&mut ranges, state, &areas)) {
+                Some(later) => state = later,
+                None if is_told => break,
+                None => {}
+            }
             if !self.write_list(image, &ranges, state)? {
                 return Ok(false);
             }
             // From here on the kernel side compares with this list.
-            let Some(areas) = Areas::read(&self.areas, image) else { break };
-            let Some(later) = overtaken(&mut ranges, state, &areas) else { break };
-            state = later;
+            is_told = true;
         }
         Ok(true)
     }
@@ -270,7 +274,7 @@ impl UnwindMaps {
     }
 }
 
-/// How often a list is told because addresses were handed out while it was told.
+/// How often a list is told at most because addresses were handed out while it was told.
 const OVERTAKEN: usize = 4;
 
 /// Does to a list what the kernel side would have done to it with the addresses that have been handed out since it was read.
@@ -494,6 +498,6 @@ mod tests {
         );
         assert_eq!(overtaken_by(&[(0, 999)]), Some((state(4, PAGES_OF_NONE), vec![AWAITED, AWAITED])));
         // Of more than are kept nobody knows where they were.
-        assert_eq!(overtaken_by(&[(0, 1); 225]), None);
+        assert_eq!(overtaken_by(&[(0, 1); 209]), None);
     }
 }

@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use telegen_model::{FileOffset, Listed, ProcessFacts, TargetNumber, Token};
-use telegen_process::ProcFs;
+use telegen_process::{Error, ProcFs};
 
 /// A process's mappings are not read again sooner than this, however many of its addresses are in none …
 const MIN_REFRESH_INTERVAL: Duration = Duration::from_millis(100);
@@ -26,6 +26,9 @@ const REST: u32 = 20;
 const MIN_NOTICED_INTERVAL: Duration = Duration::from_millis(30);
 /// … nor sooner after it was noticed than this: a loader is at work.
 const LOADING: Duration = Duration::from_millis(3);
+
+/// Of so many images mappings are read before what was read is told: until then all that is handed out to them is counted.
+const READ_AT_ONCE: usize = 16;
 
 /// What an image has mapped executable.
 #[derive(Clone, Debug)]
@@ -95,6 +98,8 @@ pub(crate) struct Known {
     rest: Duration,
     /// When they are to be read again in any case.
     due: Option<Due>,
+    /// What was told last was of this count.
+    told: Option<u32>,
 }
 
 /// When mappings are to be read again.
@@ -147,13 +152,21 @@ impl Collector {
 
     /// Announces a program image. If it was forked from another that is known, `parent` names that.
     pub fn start(&mut self, id: Token, facts: Arc<ProcessFacts>, parent: Option<Token>) {
-        let parent = parent.and_then(|parent| self.images.get(&parent)?.image.as_ref());
-        let image = Image::new(facts, parent);
-        if image.has_mappings() {
-            let listed = Listed { state: image.state(), gone: Vec::new() };
-            self.changes.push(CodeChange::Mapped(id, image.code(), listed, Reading::default()));
+        let mut image_of_parent = parent.and_then(|parent| self.images.get_mut(&parent)?.image.as_mut());
+        if let (Some(parent), Some(image)) = (parent, &mut image_of_parent) {
+            image.advance_to_last(self.remaps.areas(parent, u32::MAX));
         }
-        self.images.entry(id).or_default().image = Some(image);
+        let image = Image::new(facts, image_of_parent.as_deref());
+        let state = image.state();
+        // Else it goes on by its parent's list, as the kernel side has it, until its own is read.
+        let is_current = || self.remaps.state(id).is_some_and(|now| now.remaps == state.remaps);
+        let known = self.images.entry(id).or_default();
+        if image.has_mappings() && is_current() {
+            let listed = Listed { state, gone: Vec::new() };
+            self.changes.push(CodeChange::Mapped(id, image.code(), listed, Reading::default()));
+            known.told = Some(state.remaps);
+        }
+        known.image = Some(image);
     }
 
     /// Something else is known of an image: the samples of the interval are labelled with it.
@@ -178,10 +191,11 @@ impl Collector {
         self.due.iter().filter_map(|id| Some(self.images.get(id)?.due?.at)).min()
     }
 
-    /// Reads again the mappings that are to be read again by now.
+    /// Reads again the mappings that are to be read again by now; of many some, so that what was read is told soon.
     pub fn catch_up(&mut self, now: Instant) {
         let is_due = |known: &Known| known.due.is_some_and(|due| due.at <= now);
-        let ids: Vec<_> = self.due.extract_if(.., |id| self.images.get(id).is_none_or(is_due)).collect();
+        let due = self.due.extract_if(.., |id| self.images.get(id).is_none_or(is_due));
+        let ids: Vec<_> = due.take(READ_AT_ONCE).collect();
         for id in ids {
             self.refresh(id, now);
         }
@@ -215,39 +229,52 @@ impl Collector {
         let Some(known) = self.images.get_mut(&id).filter(|known| !known.ended) else { return };
         let Some(image) = &mut known.image else { return };
         let due = known.due.take();
-        let before = image.state();
         let mut reading = self.remaps.reading(id);
         let begun = cpu_time();
         // A process that is gone keeps the mappings it was last seen with.
-        let refreshed = image.refresh(&self.proc, &mut self.modules, &*self.remaps, id, &mut reading).ok();
-        let interval = match (refreshed, known.refreshed) {
-            (Some(Refreshed::Changed | Refreshed::Overtaken), _) | (_, None) => MIN_REFRESH_INTERVAL,
+        let refreshed = image.refresh(&self.proc, &mut self.modules, &*self.remaps, id, &mut reading);
+        let interval = match (&refreshed, known.refreshed) {
+            (Ok(Refreshed::Changed | Refreshed::Overtaken), _) | (_, None) => MIN_REFRESH_INTERVAL,
             (_, Some((_, interval))) => (interval * 2).min(MAX_REFRESH_INTERVAL),
         };
         known.rest = cpu_time().saturating_sub(begun) * REST;
         let rest = known.rest;
         known.refreshed = Some((now, interval.max(rest)));
-        let mut listed = Listed { state: image.state(), gone: image.gone() };
-        let remaps = listed.state.remaps;
         let noticed = due.is_some_and(|due| due.noticed);
-        match refreshed {
-            Some(Refreshed::Changed) => {
-                self.changes.push(CodeChange::Mapped(id, image.code(), listed, reading));
-            }
-            Some(Refreshed::Unchanged) if noticed || remaps != before.remaps => {
-                // What it counts differs from what is read here: let it go by its own count.
-                if remaps == before.remaps {
-                    listed.state.code_pages = 0;
-                }
-                self.changes.push(CodeChange::Confirmed(id, listed, reading));
-            }
-            _ => {}
-        }
         if image.keeps_earlier() && !self.aging.contains(&id) {
             self.aging.push(id);
         }
-        if refreshed == Some(Refreshed::Overtaken) {
-            self.make_due(id, Due { at: now + MIN_NOTICED_INTERVAL.max(rest), noticed });
+        let mut state = image.state();
+        let refreshed = match refreshed {
+            // A child has what its parent had, and nobody has been told.
+            Ok(Refreshed::Unchanged) if known.told.is_none() && image.has_mappings() => {
+                Ok(Refreshed::Changed)
+            }
+            other => other,
+        };
+        match refreshed {
+            Ok(Refreshed::Changed) => {
+                known.told = Some(state.remaps);
+                let listed = Listed { state, gone: image.gone() };
+                self.changes.push(CodeChange::Mapped(id, image.code(), listed, reading));
+            }
+            Ok(Refreshed::Unchanged) if noticed || known.told != Some(state.remaps) => {
+                // What it counts differs from what is read here: let it go by its own count.
+                if known.told == Some(state.remaps) {
+                    state.code_pages = 0;
+                }
+                known.told = Some(state.remaps);
+                let listed = Listed { state, gone: image.gone() };
+                self.changes.push(CodeChange::Confirmed(id, listed, reading));
+            }
+            Ok(Refreshed::Overtaken) => {
+                self.make_due(id, Due { at: now + MIN_NOTICED_INTERVAL.max(rest), noticed });
+            }
+            // The kernel side waits for an answer.
+            Err(error) if noticed && !matches!(error, Error::Gone { .. }) => {
+                self.make_due(id, Due { at: now + interval.max(rest), noticed });
+            }
+            Ok(Refreshed::Unchanged) | Err(_) => {}
         }
     }
 
@@ -293,27 +320,40 @@ impl Collector {
         self.gathered.settled = new.end as usize;
         let mut waiting = std::mem::take(&mut self.gathered.waiting);
         waiting.extend(new);
-        waiting.retain(|&entry| !self.settle_entry(entry, now));
+        let mut ahead = Vec::new();
+        waiting.retain(|&entry| !self.settle_entry(entry, now, &mut ahead));
         self.gathered.waiting = waiting;
         let images = &mut self.images;
         self.aging
             .retain(|id| images.get_mut(id).and_then(|known| known.image.as_mut()).is_some_and(Image::age));
     }
 
-    fn settle_entry(&mut self, index: u32, now: Instant) -> bool {
+    /// False if it is to wait. `ahead` are images of whose counts it has been asked in vain.
+    fn settle_entry(&mut self, index: u32, now: Instant, ahead: &mut Vec<Token>) -> bool {
         let entry = self.gathered.stacks.entries()[index as usize].clone();
         let id = self.gathered.slots[entry.image.index as usize];
         let Some(known) = self.images.get_mut(&id) else { return false };
-        if let Some(image) = known.image.as_mut().filter(|image| image.is_ahead(entry.image.remaps)) {
-            image.advance_to(entry.image.remaps, |count| self.remaps.areas(id, count));
+        let remaps = entry.image.remaps;
+        if let Some(image) = known.image.as_mut().filter(|image| image.is_ahead(remaps))
+            && !ahead.contains(&id)
+        {
+            image.advance_to(remaps, |count| self.remaps.areas(id, count));
+            if image.is_ahead(remaps) {
+                ahead.push(id);
+            }
         }
-        if known.needs_refresh(self.gathered.stacks.user(&entry), entry.image.remaps) {
+        if known.needs_refresh(self.gathered.stacks.user(&entry), remaps) {
             self.refresh_now_and_then(id, now);
         }
-        let Some(known) = self.images.get(&id) else { return false };
+        let Some(known) = self.images.get(&id).filter(|known| known.image.is_some()) else { return false };
+        // A reading that is about to come may know of it.
+        let is_due = known.due.is_some() && !known.ended;
+        if is_due && known.needs_refresh(self.gathered.stacks.user(&entry), remaps) {
+            return false;
+        }
         match &known.image {
             // Of what is mapped now it will be known later.
-            Some(image) if image.is_ahead(entry.image.remaps) && !known.ended => false,
+            Some(image) if image.is_ahead(remaps) && !known.ended => false,
             Some(image) if image.has_mappings() => {
                 self.gathered.add_row(index, &entry, Some(image));
                 true
@@ -356,7 +396,8 @@ impl Collector {
     fn awaits(&self, id: Token, entry: &Entry, now: Instant) -> bool {
         let Some(known) = self.images.get(&id) else { return false };
         let tried = known.refreshed.is_some_and(|(then, _)| then == now);
-        !tried && known.image.as_ref().is_some_and(|image| image.is_ahead(entry.image.remaps))
+        let is_ahead = |image: &Image| known.due.is_some() || image.is_ahead(entry.image.remaps);
+        !tried && known.image.as_ref().is_some_and(is_ahead)
     }
 
     /// What was lost so far.

@@ -110,8 +110,9 @@ impl Image {
             let is_free = |area: &Range<u64>| is_free(&parsed.mappings, area);
             if are_beside(&areas, before.remaps..after.remaps, is_free) {
                 let state = SpaceState { remaps: after.remaps, ..before };
+                let steady = self.is_beside(&areas, after.remaps);
                 self.learn_handed_out(areas);
-                return Ok(self.take(parsed, state, proc, modules));
+                return Ok(self.take(parsed, state, steady, proc, modules));
             }
         }
         Ok(Refreshed::Overtaken)
@@ -128,10 +129,12 @@ impl Image {
         Ok(parsed)
     }
 
+    /// If `steady`, nothing of what was mapped until now has been handed out anew since.
     fn take(
         &mut self,
         parsed: ParsedMaps,
         state: SpaceState,
+        steady: bool,
         proc: &ProcFs,
         modules: &mut Modules,
     ) -> Refreshed {
@@ -143,7 +146,7 @@ impl Image {
         let delta = self.space.mappings.compare(&parsed.mappings);
         let before = self.state;
         self.state = SpaceState { code_pages: parsed.code_bytes / PAGE_BYTES, ..state };
-        if self.has_mappings() && (before.remaps != self.state.remaps || !delta.removed.is_empty()) {
+        if self.has_mappings() && !(steady && delta.removed.is_empty()) {
             self.keep(before.remaps);
         }
         if delta.added.is_empty() && delta.removed.is_empty() {
@@ -177,15 +180,21 @@ impl Image {
     }
 
     fn advance(&mut self, to: u32, areas: Vec<(u32, Range<u64>)>) {
-        if are_beside(&areas, self.state.remaps..to, |area| self.space.mappings.is_free(area)) {
+        if self.is_beside(&areas, to) {
             self.learn_handed_out(areas);
             self.state.remaps = to;
         }
     }
 
+    /// Whether all that was handed out up to a count is known, and lies beside all that is mapped.
+    fn is_beside(&self, areas: &[(u32, Range<u64>)], to: u32) -> bool {
+        are_beside(areas, self.state.remaps..to, |area| self.space.mappings.is_free(area))
+    }
+
     /// Takes over which addresses have been handed out anew since that was last asked.
     fn learn_handed_out(&mut self, areas: Vec<(u32, Range<u64>)>) {
-        let known = self.state.remaps;
+        let last = self.handed_out.back().map_or(0, |(number, _)| *number);
+        let known = self.state.remaps.max(last);
         self.handed_out.extend(areas.into_iter().filter(|(number, _)| *number > known));
         let surplus = self.handed_out.len().saturating_sub(MAX_HANDED_OUT);
         self.handed_out.drain(..surplus);
@@ -247,8 +256,8 @@ impl Image {
         self.spaces().any(|(_, space)| space.lookup(address).is_some())
     }
 
-    /// Where files were mapped, ascending, by which samples that are under way may still have to be named. It may not be handed
-    /// out without being counted: they could not be told from samples of what comes there.
+    /// Where files were mapped, ascending, by which samples that are under way may still have to be named. The kernel side is told,
+    /// so that it counts what is handed out there: else they could not be told from samples of what comes there.
     pub(crate) fn gone(&self) -> Vec<Range<u64>> {
         let mut gone: Vec<Range<u64>> = Vec::new();
         let of_files = |mapping: &&Mapping| matches!(mapping.backing, Backing::File { .. });

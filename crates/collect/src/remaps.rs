@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use telegen_model::{SpaceState, Token};
 
-/// Tells how often addresses that may have been code have been handed out anew, and which.
+/// Tells how often addresses have been handed out that may have been code for all that is known, and which.
 pub trait Remaps: fmt::Debug {
     /// The state of an image's address space as it stands; `None` if the image is gone. How many pages of code there are is not
     /// asked for.

@@ -5,7 +5,7 @@ use std::ops::Range;
 /// Which state of an address space a list of its executable mappings is of.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct SpaceState {
-    /// How often addresses that may have been code have been handed out anew.
+    /// How often addresses have been handed out that may have been code for all that is known.
     pub remaps: u32,
     /// How often the kernel side has said that what is known of the mappings is out of date.
     pub told: u32,

@@ -1,10 +1,10 @@
 // Two libraries, the same but for the name of their function, in turn at the same addresses. Which of them is called is told
 // by who calls it: tg_call_a calls tg_in_a only, tg_call_b tg_in_b.
 //
-//   swapped A.so B.so MILLISECONDS HOW [REST]
+//   swapped A.so B.so MILLISECONDS HOW
 //
 // HOW is `loader`, or `memfd` or `deleted`: the same with files that never had a name, or
-// have none any more. With REST it sleeps so many milliseconds after every call. Prints `swaps=N same=N`: how often, and how often at the same address.
+// have none any more. Prints `swaps=N same=N`: how often, and how often at the same address.
 #define _GNU_SOURCE
 #include "clock.h"
 #include <dlfcn.h>
@@ -23,7 +23,6 @@
 typedef uint64_t (*work)(uint64_t rounds);
 
 static volatile uint64_t sink;
-static useconds_t rest_us;
 static volatile sig_atomic_t stopped;
 
 static void stop(int number)
@@ -34,21 +33,15 @@ static void stop(int number)
 
 APART void tg_call_a(work function, int64_t until)
 {
-	while (tg_thread_cpu_ns() < until) {
+	while (tg_thread_cpu_ns() < until)
 		sink += function(20000);
-		if (rest_us)
-			usleep(rest_us);
-	}
 	__asm__ volatile("" : : : "memory");
 }
 
 APART void tg_call_b(work function, int64_t until)
 {
-	while (tg_thread_cpu_ns() < until) {
+	while (tg_thread_cpu_ns() < until)
 		sink += function(20000);
-		if (rest_us)
-			usleep(rest_us);
-	}
 	__asm__ volatile("" : : : "memory");
 }
 
@@ -106,7 +99,6 @@ int main(int argc, char **argv)
 
 	if (!turn_ns)
 		return 2;
-	rest_us = argc > 5 ? (useconds_t)atol(argv[5]) * 1000 : 0;
 	tg_limit_life();
 	signal(SIGTERM, stop);
 	for (int i = 0; i < 2 && (!strcmp(how, "memfd") || !strcmp(how, "deleted")); i++)

@@ -3,6 +3,7 @@
 use crate::{DEFAULT, PERIOD_NS, TOKEN, collector, facts_of, landmark, tick};
 use std::fs;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
@@ -243,18 +244,43 @@ fn gone(collector: &mut Collector) -> Vec<Range<u64>> {
     }
 }
 
+/// A process of which nothing but the list of its mappings is made up.
+struct FakeProcess {
+    maps: std::path::PathBuf,
+}
+
+impl FakeProcess {
+    fn new(root: &Path) -> Self {
+        let directory = root.join(std::process::id().to_string());
+        fs::create_dir(&directory).expect("a new directory");
+        fs::copy("/proc/self/stat", directory.join("stat")).expect("its statistics");
+        Self { maps: directory.join("maps") }
+    }
+
+    /// It has these mapped: start, end, and the file; without a name, no file.
+    fn maps(&self, mappings: &[(&str, &str, &str)]) {
+        let line = |(start, end, name): &(&str, &str, &str)| {
+            let file = if name.is_empty() { "00:00 0" } else { "08:01 77" };
+            format!("{start}-{end} r-xp 00000000 {file} {name}\n")
+        };
+        let stack = ["7ffc00000000-7ffc00021000 rw-p 00000000 00:00 0 [stack]\n".to_owned()];
+        let lines = mappings.iter().map(line).chain(stack).collect::<String>();
+        fs::write(&self.maps, lines).expect("a file of our own");
+    }
+
+    /// A collector that has begun to follow it.
+    fn collector(&self, root: &Path, kernel: &Kernel) -> Collector {
+        let mut collector = Collector::new(ProcFs::new(root), PERIOD_NS).with_remaps(kernel.clone());
+        collector.start(TOKEN, facts_of(std::process::id()), None);
+        collector
+    }
+}
+
 #[test]
 fn where_code_was_is_told_as_long_as_samples_of_it_may_be_under_way() {
     let root = tempfile::tempdir().expect("a directory");
-    let facts = facts_of(std::process::id());
-    let process = root.path().join(facts.key.id.pid.to_string());
-    fs::create_dir(&process).expect("a new directory");
-    fs::copy("/proc/self/stat", process.join("stat")).expect("its statistics");
-    let set_maps = |maps: &str| fs::write(process.join("maps"), maps).expect("a file of our own");
-    let file = |start: &str, end: &str, name: &str| format!("{start}-{end} r-xp 00000000 08:01 77 {name}\n");
-    let program = file("400000", "402000", "/bin/program");
-    let mut collector = Collector::new(ProcFs::new(root.path()), PERIOD_NS).with_remaps(Kernel::default());
-    collector.start(TOKEN, facts, None);
+    let process = FakeProcess::new(root.path());
+    let mut collector = process.collector(root.path(), &Kernel::default());
     let begun = Instant::now();
     let read = |collector: &mut Collector, second: u64| {
         let noticed = begun + Duration::from_secs(second);
@@ -262,23 +288,135 @@ fn where_code_was_is_told_as_long_as_samples_of_it_may_be_under_way() {
         collector.catch_up(noticed + Duration::from_millis(500));
         gone(collector)
     };
-    let anonymous = "800000-802000 r-xp 00000000 00:00 0\n";
-    set_maps(&(program.clone() + &file("500000", "502000", "/lib/plug-in") + anonymous));
+    let program = ("400000", "402000", "/bin/program");
+    process.maps(&[program, ("500000", "502000", "/lib/plug-in"), ("800000", "802000", "")]);
     assert_eq!(read(&mut collector, 0), []);
-    set_maps(&program);
+    process.maps(&[program]);
     let expected = 0x50_0000..0x50_2000;
     assert_eq!(
         read(&mut collector, 1),
         std::slice::from_ref(&expected),
-        "what no file is behind is not named by it"
+        "nothing is named by what no file is behind"
     );
     assert_eq!(read(&mut collector, 2), std::slice::from_ref(&expected), "it is the same");
-    let other = file("501000", "503000", "/lib/other");
-    set_maps(&(program.clone() + &other));
+    process.maps(&[program, ("501000", "503000", "/lib/other")]);
     assert_eq!(read(&mut collector, 3), [], "there is code again");
-    set_maps(&program);
+    process.maps(&[program]);
     assert_eq!(read(&mut collector, 4).len(), 1);
     collector.settle(begun + Duration::from_secs(5));
     collector.settle(begun + Duration::from_secs(5));
     assert_eq!(read(&mut collector, 6), [], "all samples of it are named");
+}
+
+#[test]
+fn a_sample_of_code_that_is_about_to_be_read_waits_for_that() {
+    let root = tempfile::tempdir().expect("a directory");
+    let process = FakeProcess::new(root.path());
+    process.maps(&[("400000", "402000", "/bin/program")]);
+    let kernel = Kernel::default();
+    let mut collector = process.collector(root.path(), &kernel);
+    let begun = Instant::now();
+    collector.read_mappings(TOKEN, begun);
+    // Code comes beside all that is known, is noticed, and sampled before it is read.
+    kernel.hand_out(0x50_0000..0x50_2000);
+    process.maps(&[("400000", "402000", "/bin/program"), ("500000", "502000", "/lib/plug-in")]);
+    let noticed = begun + Duration::from_millis(50);
+    collector.read_mappings(TOKEN, noticed);
+    collector.record(TOKEN, DEFAULT, &Tick { remaps: 1, ..tick(&[0x50_0100], &[]) });
+    collector.settle(noticed + Duration::from_millis(1));
+    collector.settle(noticed + Duration::from_millis(10));
+    assert!(is_named(&take(&mut collector)));
+}
+
+#[test]
+fn a_child_has_a_list_of_its_own_once_it_is_sure_to_be_right() {
+    for (area, is_current) in [(beside(), true), (code(), false)] {
+        let kernel = Kernel::default();
+        let mut collector = kernel.collector();
+        collector.read_mappings(TOKEN, Instant::now());
+        collector.take_changes();
+        // The parent is handed out more, and forks; nothing has been sampled since.
+        kernel.hand_out(area);
+        let child = Token(8);
+        collector.start(child, facts_of(std::process::id()), Some(TOKEN));
+        let changes = collector.take_changes();
+        assert_eq!(matches!(changes[..], [CodeChange::Mapped(Token(8), ..)]), is_current, "{changes:?}");
+        collector.record(child, DEFAULT, &Tick { remaps: 1, ..tick(&[landmark()], &[]) });
+        // It is told at the latest when it has been read, though that is what its parent had.
+        collector.read_mappings(child, Instant::now());
+        let changes = collector.take_changes();
+        let read = if is_current {
+            matches!(changes[..], [CodeChange::Confirmed(Token(8), ..)])
+        } else {
+            matches!(changes[..], [CodeChange::Mapped(Token(8), ..)])
+        };
+        assert!(read, "{changes:?}");
+        assert!(is_named(&take(&mut collector)));
+    }
+}
+
+#[test]
+fn what_was_learnt_twice_counts_once() {
+    let root = tempfile::tempdir().expect("a directory");
+    let process = FakeProcess::new(root.path());
+    process.maps(&[("400000", "402000", "/bin/program")]);
+    let kernel = Kernel::default();
+    let mut collector = process.collector(root.path(), &kernel);
+    let begun = Instant::now();
+    collector.read_mappings(TOKEN, begun);
+    kernel.hand_out(beside());
+    // On its way out it has nothing mapped; what it has been handed out is learnt then, and when it ends.
+    process.maps(&[]);
+    collector.read_mappings(TOKEN, begun + Duration::from_millis(50));
+    collector.catch_up(begun + Duration::from_millis(100));
+    collector.end(TOKEN);
+    for remaps in [0, 1] {
+        collector.record(TOKEN, DEFAULT, &Tick { remaps, ..tick(&[0x40_0100], &[]) });
+    }
+    let interval = take(&mut collector);
+    assert!(!interval.frames.contains(&Frame::Marker(Marker::Replaced)), "{:?}", interval.frames);
+}
+
+#[test]
+fn of_many_images_some_are_read_at_a_time() {
+    let mut collector = Kernel::default().collector();
+    let tokens: Vec<_> = (100..140).map(Token).collect();
+    let begun = Instant::now();
+    for &token in &tokens {
+        collector.start(token, facts_of(std::process::id()), None);
+        collector.read_mappings(token, begun);
+    }
+    collector.take_changes();
+    tokens.iter().for_each(|token| collector.read_mappings(*token, begun + Duration::from_secs(1)));
+    let later = begun + Duration::from_secs(2);
+    let mut read = Vec::new();
+    while collector.next_due().is_some() {
+        collector.catch_up(later);
+        read.push(collector.take_changes().len());
+    }
+    assert_eq!(read, [16, 16, 8]);
+}
+
+#[test]
+fn readings_by_which_nothing_is_replaced_do_not_push_out_what_was() {
+    let root = tempfile::tempdir().expect("a directory");
+    let process = FakeProcess::new(root.path());
+    let program = ("400000", "402000", "/bin/program");
+    process.maps(&[program, ("500000", "502000", "/lib/plug-in")]);
+    let kernel = Kernel::default();
+    let mut collector = process.collector(root.path(), &kernel);
+    let begun = Instant::now();
+    let read = |collector: &mut Collector, second: u64| {
+        let noticed = begun + Duration::from_secs(second);
+        collector.read_mappings(TOKEN, noticed);
+        collector.catch_up(noticed + Duration::from_millis(500));
+    };
+    read(&mut collector, 0);
+    process.maps(&[program]);
+    for second in 1..10 {
+        kernel.hand_out(beside());
+        read(&mut collector, second);
+    }
+    collector.record(TOKEN, DEFAULT, &tick(&[0x50_0100], &[]));
+    assert!(is_named(&take(&mut collector)));
 }
