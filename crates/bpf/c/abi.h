@@ -165,7 +165,7 @@ struct tg_area {
 	u64 end;
 };
 /* The last ones of an image, each at the number that `remaps` had before. */
-#define TG_AREAS 240 /* an entry of the map fits 4 KiB */
+#define TG_AREAS 128
 struct tg_areas {
 	u32 remaps; /* that of the process since the last one was put down; 0 if none was */
 	u32 unused;

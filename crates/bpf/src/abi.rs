@@ -239,7 +239,7 @@ const _: () = assert!(size_of::<RawMapped>() == 40 + 24 * PART_RANGES);
 pub(crate) const PAGES_OF_NONE: u64 = u64::MAX;
 
 /// Areas that are kept of an image.
-pub(crate) const AREAS: usize = 240;
+pub(crate) const AREAS: usize = 128;
 
 /// `struct tg_area`.
 #[repr(C)]

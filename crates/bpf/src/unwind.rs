@@ -498,6 +498,6 @@ mod tests {
         );
         assert_eq!(overtaken_by(&[(0, 999)]), Some((state(4, PAGES_OF_NONE), vec![AWAITED, AWAITED])));
         // Of more than are kept nobody knows where they were.
-        assert_eq!(overtaken_by(&[(0, 1); 209]), None);
+        assert_eq!(overtaken_by(&[(0, 1); 113]), None);
     }
 }
