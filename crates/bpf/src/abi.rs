@@ -235,9 +235,6 @@ pub(crate) struct RawMapped {
 }
 const _: () = assert!(size_of::<RawMapped>() == 40 + 24 * PART_RANGES);
 
-/// As many pages of code as no process has, so that the next tick finds the list out of date.
-pub(crate) const PAGES_OF_NONE: u64 = u64::MAX;
-
 /// Areas that are kept of an image.
 pub(crate) const AREAS: usize = 128;
 
@@ -342,17 +339,7 @@ pub(crate) struct RawShared {
 }
 const _: () = assert!(
     size_of::<RawShared>()
-        == 512 * 1024
-            + 64 * 1024
-            + 16
-            + 16
-            + 8
-            + 8
-            + 8
-            + 8
-            + 24 * APPLY_MAX
-            + size_of::<RawPolicy>()
-            + 4 * READINGS
+        == 512 * 1024 + 64 * 1024 + 64 + 24 * APPLY_MAX + size_of::<RawPolicy>() + 4 * READINGS
 );
 const _: () = assert!(offset_of!(RawShared, ticks) == 512 * 1024);
 

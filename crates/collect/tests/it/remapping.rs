@@ -236,6 +236,12 @@ fn of_an_image_that_is_gone_its_successor_is_not_read() {
     assert_eq!(take(&mut collector).frames, [Frame::Marker(Marker::ProcessGone)]);
 }
 
+/// Mappings are noticed to have changed, and read.
+fn read_at(collector: &mut Collector, noticed: Instant) {
+    collector.read_mappings(TOKEN, noticed);
+    collector.catch_up(noticed + Duration::from_millis(500));
+}
+
 /// Where code was, by the last list that there is.
 fn gone(collector: &mut Collector) -> Vec<Range<u64>> {
     match collector.take_changes().pop() {
@@ -282,10 +288,8 @@ fn where_code_was_is_told_as_long_as_samples_of_it_may_be_under_way() {
     let process = FakeProcess::new(root.path());
     let mut collector = process.collector(root.path(), &Kernel::default());
     let begun = Instant::now();
-    let read = |collector: &mut Collector, second: u64| {
-        let noticed = begun + Duration::from_secs(second);
-        collector.read_mappings(TOKEN, noticed);
-        collector.catch_up(noticed + Duration::from_millis(500));
+    let read = |collector: &mut Collector, second| {
+        read_at(collector, begun + Duration::from_secs(second));
         gone(collector)
     };
     let program = ("400000", "402000", "/bin/program");
@@ -406,16 +410,11 @@ fn readings_by_which_nothing_is_replaced_do_not_push_out_what_was() {
     let kernel = Kernel::default();
     let mut collector = process.collector(root.path(), &kernel);
     let begun = Instant::now();
-    let read = |collector: &mut Collector, second: u64| {
-        let noticed = begun + Duration::from_secs(second);
-        collector.read_mappings(TOKEN, noticed);
-        collector.catch_up(noticed + Duration::from_millis(500));
-    };
-    read(&mut collector, 0);
+    read_at(&mut collector, begun);
     process.maps(&[program]);
     for second in 1..10 {
         kernel.hand_out(beside());
-        read(&mut collector, second);
+        read_at(&mut collector, begun + Duration::from_secs(second));
     }
     collector.record(TOKEN, DEFAULT, &tick(&[0x50_0100], &[]));
     assert!(is_named(&take(&mut collector)));
